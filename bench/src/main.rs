@@ -1,0 +1,2 @@
+//! Microbenchmarks of Parashard.
+fn main() {}

@@ -1,0 +1,64 @@
+//! Every bound in one place: whatever grows has its limit here, and the error that names it.
+
+use std::time::Duration;
+
+/// Largest body of a push or pull segment. Slices are cut at key boundaries to stay below it, so
+/// that control and acknowledgements overtake bulk between segments.
+pub const SEGMENT_BYTES: usize = 256 * 1024;
+
+/// Largest body of any frame: a segment plus the room that a filter or control message may add.
+pub const FRAME_BODY_BYTES: usize = 1024 * 1024;
+
+/// Declared dependencies of one frame.
+pub const DEPENDENCIES: usize = 64;
+
+/// Operations of one writer that may be without acknowledgement; past it the sender waits.
+pub const WINDOW_TIMESTAMPS: usize = 1024;
+
+/// Bytes of pushes that one worker keeps for a retry; past it the sender waits.
+pub const WORKER_UNACKNOWLEDGED_BYTES: usize = 1 << 30;
+
+/// Bytes that one shard holds for pulls that wait and pushes of an open step; past it new ones are refused `busy`.
+pub const SHARD_WAITING_BYTES: usize = 1 << 30;
+
+/// Key ranges with records of their own in one shard's clock.
+pub const CLOCK_RANGES: usize = 1 << 16;
+
+/// Tables of one job.
+pub const TABLES: usize = 256;
+
+/// Nodes of one job.
+pub const NODES: usize = 1 << 16;
+
+/// Numbers per key.
+pub const WIDTH: usize = 4096;
+
+/// Connections that have not proved the job's secret yet, per listener.
+pub const UNAUTHENTICATED_CONNECTIONS: usize = 64;
+
+/// How long a connection may take to prove the job's secret.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes that one connection may have queued for sending before the sender is held back.
+pub const SEND_QUEUE_BYTES: usize = 64 << 20;
+
+/// How often a node tells the scheduler that it lives.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// After this long without a sign a node counts as dead.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long a lost control connection may take to come back before its node counts as dead.
+pub const RECONNECT_GRACE: Duration = Duration::from_secs(3);
+
+/// First pause between two attempts to connect; doubles up to [`RECONNECT_BACKOFF_MAX`].
+pub const RECONNECT_BACKOFF_MIN: Duration = Duration::from_millis(2);
+
+/// Longest pause between two attempts to connect.
+pub const RECONNECT_BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// A segment without an answer is sent again after this long.
+pub const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause before a segment that was refused `busy` is sent again.
+pub const BUSY_BACKOFF: Duration = Duration::from_millis(5);

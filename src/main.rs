@@ -1,0 +1,2 @@
+//! The `parashard` program.
+fn main() {}

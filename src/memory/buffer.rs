@@ -1,0 +1,249 @@
+//! `Block`, `TxBuf`, `RxBuf`: who owns which bytes.
+
+use super::pool::Pool;
+use std::fmt;
+use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Aligned memory with one owner, for writing. Returns to its pool on drop.
+pub struct Block {
+    start: NonNull<u8>,
+    capacity: usize,
+    len: usize,
+    pool: Arc<Pool>,
+}
+
+// SAFETY: a `Block` is the only owner of its bytes; the pool behind it is shared through a lock.
+unsafe impl Send for Block {}
+// SAFETY: a shared `Block` gives out only `&[u8]`.
+unsafe impl Sync for Block {}
+
+impl Block {
+    pub(super) fn new(start: NonNull<u8>, capacity: usize, len: usize, pool: Arc<Pool>) -> Block {
+        debug_assert!(len <= capacity);
+        Block { start, capacity, len, pool }
+    }
+
+    /// Bytes that fit without a new block.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Sets the length; bytes beyond the old length keep whatever is there.
+    ///
+    /// # Panics
+    /// When `len` exceeds the capacity.
+    pub fn set_len(&mut self, len: usize) {
+        assert!(len <= self.capacity, "length {len} exceeds the block's capacity {}", self.capacity);
+        self.len = len;
+    }
+
+    /// The content as numbers.
+    ///
+    /// # Panics
+    /// When the length is not a multiple of the number's size.
+    #[must_use]
+    pub fn typed<T: FromBytes + Immutable + KnownLayout>(&self) -> &[T] {
+        typed(self)
+    }
+
+    /// The content as numbers, for writing.
+    ///
+    /// # Panics
+    /// When the length is not a multiple of the number's size.
+    #[must_use]
+    pub fn typed_mut<T: FromBytes + IntoBytes + KnownLayout>(&mut self) -> &mut [T] {
+        match <[T]>::mut_from_bytes(self) {
+            Ok(numbers) => numbers,
+            Err(_) => panic!("a block's length must be a multiple of the number's size"),
+        }
+    }
+
+    /// Ends writing: from now on the bytes are read-only and may be shared.
+    #[must_use]
+    pub fn freeze(self) -> TxBuf {
+        let range = 0..self.len;
+        TxBuf { owner: Arc::new(Owner::Block(self)), range }
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `start..start + len` is initialised slab memory (mapped zeroed) owned by this block alone.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Block {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`, and `&mut self` makes this the only view.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.pool.give_back(self.start, self.capacity);
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} of {} bytes)", self.len, self.capacity)
+    }
+}
+
+enum Owner {
+    Block(Block),
+    Vector(Box<dyn Deref<Target = [u8]> + Send + Sync>),
+}
+
+/// A read-only view of bytes that are being sent or may have to be sent again. Cloning shares.
+#[derive(Clone)]
+pub struct TxBuf {
+    owner: Arc<Owner>,
+    range: Range<usize>,
+}
+
+struct Plain<T>(Vec<T>);
+
+impl<T: IntoBytes + Immutable> Deref for Plain<T> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl TxBuf {
+    /// Takes a vector's memory over without a copy.
+    #[must_use]
+    pub fn from_vec<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Vec<T>) -> TxBuf {
+        let range = 0..std::mem::size_of_val(numbers.as_slice());
+        TxBuf { owner: Arc::new(Owner::Vector(Box::new(Plain(numbers)))), range }
+    }
+
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> TxBuf {
+        TxBuf::from_vec(Vec::<u8>::new())
+    }
+
+    /// A part of this view, by byte range.
+    ///
+    /// # Panics
+    /// When the range lies outside.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> TxBuf {
+        assert!(
+            range.start <= range.end && range.end <= self.range.len(),
+            "slice {range:?} of {} bytes",
+            self.range.len()
+        );
+        let range = self.range.start + range.start..self.range.start + range.end;
+        TxBuf { owner: Arc::clone(&self.owner), range }
+    }
+
+    /// The bytes as numbers.
+    ///
+    /// # Panics
+    /// When length or start do not fit the number.
+    #[must_use]
+    pub fn typed<T: FromBytes + Immutable + KnownLayout>(&self) -> &[T] {
+        typed(self)
+    }
+}
+
+impl Deref for TxBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &*self.owner {
+            Owner::Block(block) => &block[self.range.clone()],
+            Owner::Vector(vector) => &vector[self.range.clone()],
+        }
+    }
+}
+
+impl fmt::Debug for TxBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TxBuf({} bytes)", self.range.len())
+    }
+}
+
+/// Received bytes: one owner, read-only, given back to the receiver's pool on drop.
+#[derive(Debug)]
+pub struct RxBuf {
+    block: Option<Block>,
+}
+
+impl RxBuf {
+    /// Wraps a block that a transport has filled.
+    #[must_use]
+    pub fn new(block: Block) -> RxBuf {
+        RxBuf { block: Some(block) }
+    }
+
+    /// A received body without bytes.
+    #[must_use]
+    pub fn empty() -> RxBuf {
+        RxBuf { block: None }
+    }
+
+    /// Part of the bytes as numbers.
+    ///
+    /// # Panics
+    /// When the range lies outside, or its length or start do not fit the number.
+    #[must_use]
+    pub fn typed<T: FromBytes + Immutable + KnownLayout>(&self, range: Range<usize>) -> &[T] {
+        typed(&self[range])
+    }
+}
+
+impl Deref for RxBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.block.as_deref().unwrap_or(&[])
+    }
+}
+
+fn typed<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> &[T] {
+    match <[T]>::ref_from_bytes(bytes) {
+        Ok(numbers) => numbers,
+        Err(_) => panic!("{} bytes at this address are no whole aligned numbers", bytes.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_block_is_shared_and_returns_with_its_last_view() {
+        let pool = Pool::unbounded();
+        let mut block = pool.block(16);
+        block.typed_mut::<u64>().copy_from_slice(&[7, 9]);
+        let whole = block.freeze();
+        let second = whole.slice(8..16);
+        drop(whole);
+        assert_eq!(second.typed::<u64>(), &[9]);
+        assert_ne!(pool.usage().used_bytes, 0);
+        drop(second);
+        assert_eq!(pool.usage().used_bytes, 0);
+    }
+
+    #[test]
+    fn a_vector_is_sent_from_its_own_memory() {
+        let numbers = vec![1.5f32, 2.5];
+        let place = numbers.as_ptr().cast::<u8>();
+        let buf = TxBuf::from_vec(numbers);
+        assert_eq!(buf.as_ptr(), place);
+        assert_eq!(buf.typed::<f32>(), &[1.5, 2.5]);
+    }
+}

@@ -1,0 +1,25 @@
+//! Buffers with an owner: slabs of aligned memory in huge pages where the kernel allows them, and
+//! the types that say who may touch which bytes when.
+//!
+//! * [`Pool`] hands out [`Block`]s in power-of-two classes cut from slabs and takes them back on drop.
+//!   A slab is never returned to the system while its pool lives, so a fabric may register it once.
+//! * A [`Block`] has one owner and may be written. `freeze` turns it into a [`TxBuf`].
+//! * A [`TxBuf`] is a read-only, counted view. Whoever still needs the bytes (the protocol until the
+//!   acknowledgement, a transport until its completion) holds a clone; the memory returns to its
+//!   pool with the last one. So the source of a send cannot change while the send is under way.
+//! * An [`RxBuf`] is what a transport received: one owner, read through views, given back on drop.
+//! * An [`Array`] is a growable array of plain numbers in pool memory, for the store's chunks.
+//!
+//! Invariant: a byte is either owned by exactly one `Block`, `Array` or `RxBuf`, or immutable behind
+//! `TxBuf`s, or free in its pool. All start addresses are aligned to [`ALIGNMENT`].
+
+mod array;
+mod buffer;
+mod pool;
+
+pub use array::Array;
+pub use buffer::{Block, RxBuf, TxBuf};
+pub use pool::{Pool, PoolUsage};
+
+/// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
+pub const ALIGNMENT: usize = 64;

@@ -1,0 +1,214 @@
+//! The pool: slabs, size classes, free lists.
+
+use super::buffer::Block;
+use memmap2::{Advice, MmapMut, MmapOptions};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Smallest class; also what keeps every block aligned to [`super::ALIGNMENT`].
+const CLASS_MIN_BYTES: usize = 256;
+/// Classes from 256 bytes to 2^47.
+const CLASS_COUNT: usize = 40;
+/// Slabs grow with the pool, from 256 KiB to 64 MiB, and start on huge-page borders where they can.
+const SLAB_MIN_BYTES: usize = 256 << 10;
+const SLAB_MAX_BYTES: usize = 64 << 20;
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Hands out [`Block`]s of anonymous memory and takes them back. Shared by handle, safe from any thread.
+#[derive(Debug)]
+pub struct Pool {
+    state: Mutex<State>,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    slabs: Vec<MmapMut>,
+    slab_bytes: usize,
+    free: [Vec<Address>; CLASS_COUNT],
+    /// Uncut rest of the newest slab.
+    rest: Option<(Address, usize)>,
+    used_bytes: usize,
+}
+
+/// Start of a free block. The memory belongs to a slab of the same pool.
+#[derive(Debug, Clone, Copy)]
+struct Address(NonNull<u8>);
+
+// SAFETY: an `Address` is only a place in a slab; the free list that holds it is the sole owner of
+// the bytes behind it, and moving that ownership to another thread is sound for plain memory.
+unsafe impl Send for Address {}
+
+/// Bytes that a pool has mapped and handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// Bytes of all slabs.
+    pub mapped_bytes: usize,
+    /// Bytes of all blocks in use, in whole classes.
+    pub used_bytes: usize,
+}
+
+impl Pool {
+    /// A pool that maps at most `bytes_max` bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Arc<Pool> {
+        let state = State {
+            slabs: Vec::new(),
+            slab_bytes: 0,
+            free: [const { Vec::new() }; CLASS_COUNT],
+            rest: None,
+            used_bytes: 0,
+        };
+        Arc::new(Pool { state: Mutex::new(state), bytes_max })
+    }
+
+    /// A pool bounded only by the machine.
+    #[must_use]
+    pub fn unbounded() -> Arc<Pool> {
+        Pool::new(usize::MAX)
+    }
+
+    /// A block of at least `bytes` bytes whose length is `bytes`. The content is undefined but
+    /// initialised: zeros or what an earlier owner left.
+    ///
+    /// # Panics
+    /// When the machine or the pool's limit gives no more memory, as every allocation in Rust does.
+    #[must_use]
+    pub fn block(self: &Arc<Pool>, bytes: usize) -> Block {
+        let class = class_of(bytes);
+        let capacity = class_bytes(class);
+        let start = self.lock().take(class, self.bytes_max);
+        match start {
+            Some(Address(start)) => Block::new(start, capacity, bytes, Arc::clone(self)),
+            None => panic!(
+                "out of memory: a block of {capacity} bytes does not fit below the pool's limit of {} bytes",
+                self.bytes_max
+            ),
+        }
+    }
+
+    /// What is mapped and in use now.
+    #[must_use]
+    pub fn usage(&self) -> PoolUsage {
+        let state = self.lock();
+        PoolUsage { mapped_bytes: state.slab_bytes, used_bytes: state.used_bytes }
+    }
+
+    /// Takes a block back; called by its owner's drop.
+    pub(super) fn give_back(&self, start: NonNull<u8>, capacity: usize) {
+        let mut state = self.lock();
+        state.used_bytes -= capacity;
+        state.free[class_of(capacity)].push(Address(start));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic inside the lock leaves the lists whole: each change is a single push or pop.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, class: usize, bytes_max: usize) -> Option<Address> {
+        let capacity = class_bytes(class);
+        let address = match self.free[class].pop() {
+            Some(address) => address,
+            None => self.cut(capacity, bytes_max)?,
+        };
+        self.used_bytes += capacity;
+        Some(address)
+    }
+
+    /// Cuts a fresh block from the newest slab, or from a new one.
+    fn cut(&mut self, capacity: usize, bytes_max: usize) -> Option<Address> {
+        if self.rest.is_none_or(|(_, bytes)| bytes < capacity) {
+            self.shelve_rest();
+            self.map_slab(capacity, bytes_max)?;
+        }
+        let (Address(start), bytes) = self.rest?;
+        // SAFETY: `capacity <= bytes`, and `start..start + bytes` lies inside one slab.
+        let next = unsafe { start.add(capacity) };
+        self.rest = (bytes > capacity).then_some((Address(next), bytes - capacity));
+        Some(Address(start))
+    }
+
+    /// Moves the uncut rest of a slab to the free lists, largest pieces first.
+    fn shelve_rest(&mut self) {
+        let Some((Address(mut start), mut bytes)) = self.rest.take() else { return };
+        while bytes >= CLASS_MIN_BYTES {
+            let class = class_of_floor(bytes);
+            let piece = class_bytes(class);
+            self.free[class].push(Address(start));
+            // SAFETY: `piece <= bytes`, and the rest lies inside one slab.
+            start = unsafe { start.add(piece) };
+            bytes -= piece;
+        }
+    }
+
+    fn map_slab(&mut self, capacity: usize, bytes_max: usize) -> Option<()> {
+        let wanted = self.slab_bytes.clamp(SLAB_MIN_BYTES, SLAB_MAX_BYTES).next_power_of_two();
+        let bytes = capacity.max(wanted);
+        if self.slab_bytes.checked_add(bytes)? > bytes_max {
+            return None;
+        }
+        let mut slab = MmapOptions::new().len(bytes).map_anon().ok()?;
+        if bytes >= HUGE_PAGE_BYTES {
+            // Huge pages are a wish: a kernel without them leaves small pages, which work as well.
+            let _ = slab.advise(Advice::HugePage);
+        }
+        let start = NonNull::new(slab.as_mut_ptr())?;
+        self.slab_bytes += bytes;
+        self.slabs.push(slab);
+        self.rest = Some((Address(start), bytes));
+        Some(())
+    }
+}
+
+const fn class_bytes(class: usize) -> usize {
+    CLASS_MIN_BYTES << class
+}
+
+/// The smallest class that holds `bytes`.
+fn class_of(bytes: usize) -> usize {
+    let bytes = bytes.max(CLASS_MIN_BYTES).next_power_of_two();
+    (bytes.trailing_zeros() - CLASS_MIN_BYTES.trailing_zeros()) as usize
+}
+
+/// The largest class that fits into `bytes`, which is at least the smallest class.
+fn class_of_floor(bytes: usize) -> usize {
+    (bytes.ilog2() - CLASS_MIN_BYTES.ilog2()) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_returns_to_its_pool_and_is_handed_out_again() {
+        let pool = Pool::unbounded();
+        let first = pool.block(1000);
+        let place = first.as_ptr();
+        assert_eq!(pool.usage().used_bytes, 1024);
+        drop(first);
+        assert_eq!(pool.usage().used_bytes, 0);
+        assert_eq!(pool.block(600).as_ptr(), place);
+    }
+
+    #[test]
+    fn blocks_in_use_do_not_overlap() {
+        let pool = Pool::unbounded();
+        let mut blocks: Vec<_> = (0..200).map(|i| pool.block(1 + i * 37 % 5000)).collect();
+        for (i, block) in blocks.iter_mut().enumerate() {
+            block.fill(i as u8);
+        }
+        for (i, block) in blocks.iter().enumerate() {
+            assert!(block.iter().all(|&byte| byte == i as u8), "block {i} was overwritten");
+            assert_eq!(block.as_ptr() as usize % crate::memory::ALIGNMENT, 0);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "limit of 4096 bytes")]
+    fn a_pool_at_its_limit_says_so() {
+        let _ = Pool::new(4096).block(1 << 20);
+    }
+}

@@ -1,0 +1,167 @@
+//! Frames: a header and its body, on the way out and on the way in.
+
+use super::dtype::DType;
+use super::error::WireError;
+use super::header::{Dependency, Header, RawHeader};
+use crate::memory::{RxBuf, TxBuf};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A frame to send. The buffers are counted views: the sender may keep clones for a retry.
+#[derive(Debug, Clone)]
+pub struct TxFrame {
+    /// The header; lengths and dependency count must match the parts.
+    pub header: Header,
+    /// Operations that must be applied first.
+    pub dependencies: Vec<Dependency>,
+    /// The key block; empty without keys.
+    pub keys: Option<TxBuf>,
+    /// The value block; empty without values.
+    pub values: Option<TxBuf>,
+}
+
+impl TxFrame {
+    /// A frame that is a header alone.
+    #[must_use]
+    pub fn bare(header: Header) -> TxFrame {
+        TxFrame { header, dependencies: Vec::new(), keys: None, values: None }
+    }
+
+    /// Header and body as the slices of one vectored write. The header's checksum is computed here.
+    #[must_use]
+    pub fn encode_header(&self) -> RawHeader {
+        self.header.encode(&self.body_parts())
+    }
+
+    /// The body's parts in their order; empty ones included.
+    #[must_use]
+    pub fn body_parts(&self) -> [&[u8]; 3] {
+        [self.dependencies.as_bytes(), self.keys.as_deref().unwrap_or(&[]), self.values.as_deref().unwrap_or(&[])]
+    }
+
+    /// Bytes of header and body.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        super::HEADER_BYTES + self.header.body_bytes()
+    }
+}
+
+/// A received frame whose header and checksum are right.
+#[derive(Debug)]
+pub struct RxFrame {
+    /// The header, copied out.
+    pub header: Header,
+    body: RxBuf,
+}
+
+/// The parts of a body as views. Keys are there only when no filter packed them.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    /// Operations that must be applied first.
+    pub dependencies: &'a [Dependency],
+    /// The key block as keys.
+    pub keys: &'a [u64],
+    /// The value block.
+    pub values: &'a [u8],
+}
+
+impl RxFrame {
+    /// Checks a received body against its header. The body must start on an 8-byte border, as
+    /// every buffer of [`crate::memory`] does.
+    ///
+    /// # Errors
+    /// When the body's length is not what the header says or the checksum is wrong.
+    pub fn new(raw: &RawHeader, header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
+        if body.len() != header.body_bytes() {
+            let (bytes, limit) = (body.len() as u64, header.body_bytes() as u64);
+            return Err(WireError::Length { what: "body", bytes, limit });
+        }
+        raw.check(&body)?;
+        Ok(RxFrame { header, body })
+    }
+
+    /// Decodes a frame from contiguous bytes that start with the header, copying the body into
+    /// `body`'s memory is the caller's business.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub fn decode_header(bytes: &[u8]) -> Result<(RawHeader, Header), WireError> {
+        let (raw, _) = RawHeader::read_from_prefix(bytes).map_err(|_| WireError::Length {
+            what: "header",
+            bytes: bytes.len() as u64,
+            limit: super::HEADER_BYTES as u64,
+        })?;
+        let header = raw.decode()?;
+        Ok((raw, header))
+    }
+
+    /// The body's parts as views.
+    #[must_use]
+    pub fn body(&self) -> Body<'_> {
+        let dependency_bytes = usize::from(self.header.dependency_count) * std::mem::size_of::<Dependency>();
+        let key_end = dependency_bytes + self.header.key_bytes as usize;
+        Body {
+            dependencies: self.body.typed(0..dependency_bytes),
+            keys: self.body.typed(dependency_bytes..key_end),
+            values: &self.body[key_end..],
+        }
+    }
+
+    /// The value block as numbers.
+    ///
+    /// # Errors
+    /// When its length is not a whole number of `T`.
+    pub fn values<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(&self) -> Result<&[T], WireError> {
+        let values = self.body().values;
+        <[T]>::ref_from_bytes(values).map_err(|_| WireError::Length {
+            what: "value block",
+            bytes: values.len() as u64,
+            limit: (values.len() / std::mem::size_of::<T>() * std::mem::size_of::<T>()) as u64,
+        })
+    }
+
+    /// Gives the body back.
+    #[must_use]
+    pub fn into_body(self) -> RxBuf {
+        self.body
+    }
+
+    /// Bytes of header and body.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        super::HEADER_BYTES + self.body.len()
+    }
+
+    /// Whether dtype and width are these.
+    #[must_use]
+    pub fn has_shape(&self, dtype: DType, width: u16) -> bool {
+        self.header.dtype == dtype && self.header.width == width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Header, Kind};
+    use super::*;
+    use crate::id::{NodeId, Timestamp};
+    use crate::keyspace::KeyRange;
+    use crate::memory::Pool;
+
+    #[test]
+    fn a_frame_gives_its_parts_as_views() {
+        let mut header = Header::new(Kind::Push, NodeId::worker(0));
+        (header.key_count, header.key_bytes, header.value_bytes, header.dependency_count) = (2, 16, 8, 1);
+        let frame = TxFrame {
+            header,
+            dependencies: vec![Dependency::new(Timestamp(9), KeyRange::new(1, 5))],
+            keys: Some(TxBuf::from_vec(vec![3u64, 8])),
+            values: Some(TxBuf::from_vec(vec![1.0f32, -1.0])),
+        };
+        let raw = frame.encode_header();
+        let mut block = Pool::unbounded().block(frame.header.body_bytes());
+        block.copy_from_slice(&frame.body_parts().concat());
+        let received = RxFrame::new(&raw, header, RxBuf::new(block)).expect("an undamaged frame");
+        assert_eq!(received.body().keys, &[3, 8]);
+        assert_eq!(received.values::<f32>().expect("two numbers"), &[1.0, -1.0]);
+        assert_eq!(received.body().dependencies[0].range(), KeyRange::new(1, 5));
+    }
+}

@@ -1,0 +1,27 @@
+//! What travels: a fixed header of 128 bytes, then a body of dependencies, key block and value
+//! block. Decoding borrows; nothing is copied but the header.
+//!
+//! * [`Header`] is the same for every frame on every fabric; its fields and their places are fixed.
+//! * A [`TxFrame`] is a header and up to three counted buffers, sent by one vectored write.
+//! * An [`RxFrame`] is a header that was copied out and checked against its limits, and one buffer
+//!   with the body. [`RxFrame::body`] gives the parts as views.
+//! * [`ControlMessage`]s are the small, rare messages; they travel in the value block.
+//!
+//! Invariant: an `RxFrame` exists only for bytes whose magic, version, lengths and checksum are
+//! right. What they mean is checked by `protocol`.
+
+mod control;
+mod dtype;
+mod error;
+mod frame;
+mod header;
+mod table_spec;
+
+pub use control::{
+    Assignment, ControlMessage, JobConfig, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
+};
+pub use dtype::DType;
+pub use error::WireError;
+pub use frame::{Body, RxFrame, TxFrame};
+pub use header::{Dependency, Flags, HEADER_BYTES, Header, Kind, MAGIC, PROTOCOL_VERSION, RawHeader, Status};
+pub use table_spec::{Consistency, Ftrl, Layout, TableSpec, UpdateFunction};
