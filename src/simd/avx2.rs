@@ -1,0 +1,40 @@
+//! The kernels compiled for AVX2.
+
+use super::scalar::{self, FtrlRate};
+
+/// Proof that the processor has AVX2: only [`Avx2::detect`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    /// The proof, where the processor has the instructions.
+    pub(super) fn detect() -> Option<Avx2> {
+        let found =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("popcnt");
+        found.then_some(Avx2(()))
+    }
+}
+
+macro_rules! instantiate {
+    ($name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
+        impl Avx2 {
+            pub(super) fn $name(self, $($argument: $kind),*) $(-> $result)? {
+                #[target_feature(enable = "avx2,bmi2,popcnt")]
+                fn wide($($argument: $kind),*) $(-> $result)? {
+                    scalar::$name($($argument),*)
+                }
+                // SAFETY: `self` proves that the processor has the instructions that `wide` enables.
+                unsafe { wide($($argument),*) }
+            }
+        }
+    };
+}
+
+instantiate!(ftrl(rate: &FtrlRate, z: &mut [f32], n: &mut [f32], w: &mut [f32], g: &[f32]));
+instantiate!(add_f32(target: &mut [f32], source: &[f32]));
+instantiate!(add_f64(target: &mut [f64], source: &[f64]));
+instantiate!(add_i64(target: &mut [i64], source: &[i64]));
+instantiate!(add_u32(target: &mut [u32], source: &[u32]));
+instantiate!(all_finite_f32(numbers: &[f32]) -> bool);
+instantiate!(all_finite_f64(numbers: &[f64]) -> bool);
+instantiate!(strictly_ascending(keys: &[u64]) -> bool);

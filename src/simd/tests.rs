@@ -1,0 +1,108 @@
+//! Every instruction set of this machine against the oracle, bit for bit.
+
+use super::level::{InstructionSet, Level};
+use super::scalar::{self, FtrlRate};
+use proptest::prelude::*;
+
+macro_rules! on_each_set {
+    ($set:ident, $call:expr, $check:expr) => {
+        for level in [Level::Avx2, Level::Avx512] {
+            match InstructionSet::of(level) {
+                #[cfg(target_arch = "x86_64")]
+                Some(InstructionSet::Avx2($set)) => $check(level, $call),
+                #[cfg(target_arch = "x86_64")]
+                Some(InstructionSet::Avx512($set)) => $check(level, $call),
+                _ => {}
+            }
+        }
+    };
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+/// Numbers as training meets them, with zeros, signed zeros and denormal ones among them.
+fn number() -> impl Strategy<Value = f32> {
+    prop_oneof![4 => -3.0f32..3.0, 1 => Just(0.0), 1 => Just(-0.0), 1 => -1e-40f32..1e-40, 1 => -1e15f32..1e15]
+}
+
+/// Any bits: NaN and infinities too.
+fn any_f32() -> impl Strategy<Value = f32> {
+    prop_oneof![8 => number(), 1 => any::<u32>().prop_map(f32::from_bits)]
+}
+
+proptest! {
+    #[test]
+    fn ftrl_has_the_oracles_bits(
+        rows in prop::collection::vec((number(), 0.0f32..50.0, number(), number()), 0..100),
+        (alpha, beta, l1, l2) in (0.01f32..1.0, 0.0f32..2.0, 0.0f32..2.0, 0.0f32..1.0),
+    ) {
+        let rate = FtrlRate { alpha, beta, l1, l2 };
+        let column = |pick: fn(&(f32, f32, f32, f32)) -> f32| rows.iter().map(pick).collect::<Vec<f32>>();
+        let start = [column(|row| row.0), column(|row| row.1), column(|row| row.2)];
+        let g = column(|row| row.3);
+        let [mut z, mut n, mut w] = start.clone();
+        scalar::ftrl(&rate, &mut z, &mut n, &mut w, &g);
+        let oracle = [bits(&z), bits(&n), bits(&w)];
+        on_each_set!(set, {
+            let [mut z, mut n, mut w] = start.clone();
+            set.ftrl(&rate, &mut z, &mut n, &mut w, &g);
+            [bits(&z), bits(&n), bits(&w)]
+        }, |level, found| assert_eq!(found, oracle, "{level}"));
+    }
+
+    #[test]
+    fn additions_have_the_oracles_bits(rows in prop::collection::vec((number(), number(), any::<i64>(), any::<i64>()), 0..100)) {
+        let target: Vec<f32> = rows.iter().map(|row| row.0).collect();
+        let source: Vec<f32> = rows.iter().map(|row| row.1).collect();
+        let mut oracle = target.clone();
+        scalar::add_f32(&mut oracle, &source);
+        on_each_set!(set, { let mut sum = target.clone(); set.add_f32(&mut sum, &source); bits(&sum) },
+            |level, found| assert_eq!(found, bits(&oracle), "{level}"));
+
+        let wide = |numbers: &[f32]| numbers.iter().map(|&number| f64::from(number) * 1.1).collect::<Vec<f64>>();
+        let (target, source) = (wide(&target), wide(&source));
+        let mut oracle = target.clone();
+        scalar::add_f64(&mut oracle, &source);
+        on_each_set!(set, { let mut sum = target.clone(); set.add_f64(&mut sum, &source); sum },
+            |level, found: Vec<f64>| assert!(found.iter().zip(&oracle).all(|(a, b)| a.to_bits() == b.to_bits()), "{level}"));
+
+        let (target, source): (Vec<i64>, Vec<i64>) = rows.iter().map(|row| (row.2, row.3)).unzip();
+        let mut oracle = target.clone();
+        scalar::add_i64(&mut oracle, &source);
+        on_each_set!(set, { let mut sum = target.clone(); set.add_i64(&mut sum, &source); sum },
+            |level, found| assert_eq!(found, oracle, "{level}"));
+
+        let half = |numbers: &[i64]| numbers.iter().map(|&number| number as u32).collect::<Vec<u32>>();
+        let (target, source) = (half(&target), half(&source));
+        let mut oracle = target.clone();
+        scalar::add_u32(&mut oracle, &source);
+        on_each_set!(set, { let mut sum = target.clone(); set.add_u32(&mut sum, &source); sum },
+            |level, found| assert_eq!(found, oracle, "{level}"));
+    }
+
+    #[test]
+    fn checks_agree_with_the_standard_library(numbers in prop::collection::vec(any_f32(), 0..80), keys in prop::collection::vec(0u64..200, 0..12)) {
+        let finite = numbers.iter().all(|number| number.is_finite());
+        prop_assert_eq!(scalar::all_finite_f32(&numbers), finite);
+        on_each_set!(set, set.all_finite_f32(&numbers), |level, found| assert_eq!(found, finite, "{level}"));
+
+        let numbers: Vec<f64> = numbers.iter().map(|&number| f64::from(number)).collect();
+        prop_assert_eq!(scalar::all_finite_f64(&numbers), finite);
+        on_each_set!(set, set.all_finite_f64(&numbers), |level, found| assert_eq!(found, finite, "{level}"));
+
+        let ascending = keys.windows(2).all(|pair| pair[0] < pair[1]);
+        prop_assert_eq!(scalar::strictly_ascending(&keys), ascending);
+        on_each_set!(set, set.strictly_ascending(&keys), |level, found| assert_eq!(found, ascending, "{level}"));
+    }
+}
+
+#[test]
+fn ftrl_follows_the_papers_first_steps() {
+    let rate = FtrlRate { alpha: 0.1, beta: 1.0, l1: 1.0, l2: 0.0 };
+    let (mut z, mut n, mut w) = ([0.0f32; 3], [0.0f32; 3], [0.0f32; 3]);
+    scalar::ftrl(&rate, &mut z, &mut n, &mut w, &[0.5, -3.0, 0.0]);
+    assert_eq!((z, n), ([0.5, -3.0, 0.0], [0.25, 9.0, 0.0]));
+    assert_eq!(w, [0.0, 2.0 / ((1.0 + 3.0) / 0.1f32), 0.0]);
+}
