@@ -1,0 +1,215 @@
+//! One number array of a table, grown in units of rows.
+//!
+//! A *slot* is a row's place: `unit * 64 + lane`. Units of 64 rows lie in extents, arrays of about
+//! [`EXTENT_BYTES`] in pool memory that never move once they are full, so a slot costs one shift, one
+//! mask and two bounded loads, and growing copies at most one extent.
+
+use crate::memory::{Array, Pool};
+use std::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Rows of one unit.
+pub(super) const UNIT_ROWS: usize = 64;
+
+/// Bytes of values in one extent, where one unit does not need more.
+const EXTENT_BYTES: usize = 128 << 10;
+
+/// How slots map to extents; the same for all columns of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Geometry {
+    /// Slots with equal high bits share an extent.
+    shift: u32,
+    /// Units that an extent holds; at most `2^shift / 64`.
+    units: u32,
+}
+
+impl Geometry {
+    /// For rows of `row_bytes`. Pool blocks come in powers of two; the units that fit into one
+    /// need not be a power of two, so slot numbers may skip at an extent's end.
+    pub(super) fn new(row_bytes: usize) -> Geometry {
+        let unit_bytes = UNIT_ROWS * row_bytes.max(1);
+        let units = (EXTENT_BYTES / unit_bytes).max(1);
+        Geometry { shift: (units * UNIT_ROWS).next_power_of_two().trailing_zeros(), units: units as u32 }
+    }
+
+    /// The unit behind `unit`.
+    pub(super) fn next(self, unit: u32) -> u32 {
+        let mask = (1 << (self.shift - UNIT_ROWS.trailing_zeros())) - 1;
+        if (unit & mask) + 1 == self.units { (unit | mask) + 1 } else { unit + 1 }
+    }
+
+    /// The `ordinal`-th unit.
+    pub(super) fn unit(self, ordinal: u64) -> u32 {
+        let extent = ordinal / u64::from(self.units);
+        ((extent << (self.shift - UNIT_ROWS.trailing_zeros())) + ordinal % u64::from(self.units)) as u32
+    }
+
+    fn extent(self, slot: u32) -> (usize, usize) {
+        ((slot >> self.shift) as usize, (slot & ((1 << self.shift) - 1)) as usize)
+    }
+}
+
+/// `width` numbers for each slot.
+pub(super) struct Column<T> {
+    extents: Vec<Array<T>>,
+    geometry: Geometry,
+    width: usize,
+    initial: T,
+    pool: Arc<Pool>,
+}
+
+impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
+    /// A column without units, whose new rows hold `initial`.
+    pub(super) fn new(pool: &Arc<Pool>, geometry: Geometry, width: usize, initial: T) -> Column<T> {
+        Column { extents: Vec::new(), geometry, width, initial, pool: Arc::clone(pool) }
+    }
+
+    /// Numbers per row.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Bytes of memory behind the column.
+    pub(super) fn capacity_bytes(&self) -> u64 {
+        self.extents.iter().map(|extent| extent.capacity_bytes() as u64).sum()
+    }
+
+    /// Adds the rows of `unit`, which comes right after the last one.
+    pub(super) fn add_unit(&mut self, unit: u32) {
+        if self.width == 0 {
+            return;
+        }
+        let (extent, row) = self.geometry.extent(unit * UNIT_ROWS as u32);
+        if extent == self.extents.len() {
+            self.extents.push(Array::with_capacity(&self.pool, UNIT_ROWS * self.width));
+        }
+        self.extents[extent].resize((row + UNIT_ROWS) * self.width, self.initial);
+    }
+
+    /// The numbers of one row.
+    #[inline]
+    pub(super) fn row(&self, slot: u32) -> &[T] {
+        let (extent, row) = self.geometry.extent(slot);
+        &self.extents[extent][row * self.width..][..self.width]
+    }
+
+    /// The numbers of one row, for writing.
+    #[inline]
+    pub(super) fn row_mut(&mut self, slot: u32) -> &mut [T] {
+        let (extent, row) = self.geometry.extent(slot);
+        &mut self.extents[extent][row * self.width..][..self.width]
+    }
+
+    /// The only number of a row of width 1.
+    #[inline]
+    pub(super) fn number(&self, slot: u32) -> T {
+        let (extent, row) = self.geometry.extent(slot);
+        self.extents[extent][row]
+    }
+
+    /// The only number of a row of width 1, for writing.
+    #[inline]
+    pub(super) fn number_mut(&mut self, slot: u32) -> &mut T {
+        let (extent, row) = self.geometry.extent(slot);
+        &mut self.extents[extent][row]
+    }
+
+    /// The rows from `slot` to the end of its extent, at most `count`.
+    pub(super) fn run(&self, slot: u32, count: usize) -> &[T] {
+        let (extent, row) = self.geometry.extent(slot);
+        let numbers = &self.extents[extent][row * self.width..];
+        &numbers[..numbers.len().min(count * self.width)]
+    }
+
+    /// As [`run`](Self::run), for writing.
+    pub(super) fn run_mut(&mut self, slot: u32, count: usize) -> &mut [T] {
+        let (extent, row) = self.geometry.extent(slot);
+        let numbers = &mut self.extents[extent][row * self.width..];
+        let len = numbers.len().min(count * self.width);
+        &mut numbers[..len]
+    }
+
+    /// Makes room inside a chunk that holds `count` rows in `units`: before its row `gaps[i]` one
+    /// row more, holding the initial value. The units must have room for all.
+    pub(super) fn open_gaps(&mut self, units: &[u32], count: usize, gaps: &[u16], scratch: &mut Vec<T>) {
+        let (Some(&first), width) = (gaps.first(), self.width) else { return };
+        if width == 0 {
+            return;
+        }
+        let first = usize::from(first);
+        scratch.clear();
+        scratch.resize((gaps.len() + count - first) * width, self.initial);
+        self.read(units, first, &mut scratch[gaps.len() * width..]);
+        let mut target = 0;
+        let mut source = gaps.len() * width;
+        for (index, &gap) in gaps.iter().enumerate() {
+            scratch[target..target + width].fill(self.initial);
+            target += width;
+            let end = gaps.get(index + 1).map_or(count, |&next| usize::from(next));
+            let moved = (end - usize::from(gap)) * width;
+            scratch.copy_within(source..source + moved, target);
+            source += moved;
+            target += moved;
+        }
+        self.write(units, first, scratch);
+    }
+
+    /// Copies a chunk's rows from row `from` on.
+    fn read(&self, units: &[u32], from: usize, out: &mut [T]) {
+        let mut done = 0;
+        for_pieces(units, from, out.len() / self.width, |slot, count| {
+            let piece = self.run(slot, count);
+            out[done..done + piece.len()].copy_from_slice(piece);
+            done += piece.len();
+        });
+    }
+
+    fn write(&mut self, units: &[u32], from: usize, numbers: &[T]) {
+        let mut rest = numbers;
+        for_pieces(units, from, numbers.len() / self.width, |slot, count| {
+            let piece = self.run_mut(slot, count);
+            let (now, later) = rest.split_at(piece.len());
+            piece.copy_from_slice(now);
+            rest = later;
+        });
+    }
+}
+
+/// Cuts `count` rows of a chunk from row `from` on at unit borders; calls `visit(slot, rows)`.
+fn for_pieces(units: &[u32], from: usize, count: usize, mut visit: impl FnMut(u32, usize)) {
+    let mut row = from;
+    while row < from + count {
+        let lane = row % UNIT_ROWS;
+        let piece = (UNIT_ROWS - lane).min(from + count - row);
+        visit(units[row / UNIT_ROWS] * UNIT_ROWS as u32 + lane as u32, piece);
+        row += piece;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_skip_what_an_extent_has_no_room_for() {
+        let geometry = Geometry::new(12);
+        let mut unit = 0;
+        for ordinal in 0..1000 {
+            assert_eq!(geometry.unit(ordinal), unit);
+            unit = geometry.next(unit);
+        }
+    }
+
+    #[test]
+    fn gaps_open_before_the_named_rows_across_units() {
+        let pool = Pool::unbounded();
+        let mut column = Column::new(&pool, Geometry::new(4), 1, 0u32);
+        (0..2).for_each(|unit| column.add_unit(unit));
+        (0..70).for_each(|row| *column.number_mut(row) = row + 1);
+        column.open_gaps(&[0, 1], 70, &[3, 3, 69, 70], &mut Vec::new());
+        let found: Vec<u32> = (0..74).map(|row| column.number(row)).collect();
+        let mut expected: Vec<u32> = (1..=3).chain([0, 0]).chain(4..=69).chain([0]).collect();
+        expected.extend([70, 0]);
+        assert_eq!(found, expected);
+    }
+}

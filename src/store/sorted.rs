@@ -1,0 +1,202 @@
+//! Key to slot by ordered key arrays in chunks: for tables whose keys are sparse in their key space.
+//!
+//! A chunk holds up to 512 keys in eight units of 64 slots. A key is found by the directory (top
+//! bits of the key to chunk), the first keys of the chunk's units, and a search without branches in
+//! one unit. Free lanes hold `u64::MAX`, which is no key. A full chunk splits between two units,
+//! which moves no rows; keys behind a chunk's last one begin a new chunk, so that a bulk load fills
+//! its chunks. New chunks join the order once a push.
+
+use super::column::{Column, UNIT_ROWS};
+use super::directory::Directory;
+use super::element::Element;
+use super::index::NO_SLOT;
+use super::rows::Rows;
+use crate::keyspace::KeyRange;
+
+const CHUNK_UNITS: usize = 8;
+const CHUNK_KEYS: usize = CHUNK_UNITS * UNIT_ROWS;
+
+/// One chunk: two cache lines.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Chunk {
+    /// First key of each unit; `u64::MAX` for units that are not there.
+    firsts: [u64; CHUNK_UNITS],
+    units: [u32; CHUNK_UNITS],
+    count: usize,
+}
+
+impl Chunk {
+    const EMPTY: Chunk = Chunk { firsts: [u64::MAX; CHUNK_UNITS], units: [0; CHUNK_UNITS], count: 0 };
+
+    fn slot(&self, row: usize) -> u32 {
+        self.units[row / UNIT_ROWS] * UNIT_ROWS as u32 + (row % UNIT_ROWS) as u32
+    }
+
+    /// The row of the first key that is not below `key`.
+    fn lower_bound(&self, keys: &Column<u64>, key: u64) -> usize {
+        let unit = self.firsts.iter().map(|&first| usize::from(first <= key)).sum::<usize>();
+        match unit {
+            0 => 0,
+            _ => (unit - 1) * UNIT_ROWS + lane_of(unit_keys(keys, self.units[unit - 1]), key),
+        }
+    }
+
+    /// Cuts the upper half off; no row moves.
+    fn split(&mut self) -> Chunk {
+        const HALF: usize = CHUNK_UNITS / 2;
+        let mut upper = Chunk::EMPTY;
+        upper.firsts[..HALF].copy_from_slice(&self.firsts[HALF..]);
+        upper.units[..HALF].copy_from_slice(&self.units[HALF..]);
+        upper.count = self.count - HALF * UNIT_ROWS;
+        self.firsts[HALF..].fill(u64::MAX);
+        self.count = HALF * UNIT_ROWS;
+        upper
+    }
+}
+
+/// The keys of one unit; free lanes are `u64::MAX`.
+#[inline]
+fn unit_keys(keys: &Column<u64>, unit: u32) -> &[u64] {
+    keys.run(unit * UNIT_ROWS as u32, UNIT_ROWS)
+}
+
+/// How many of a unit's keys are below `key`; 64 if all.
+#[inline]
+fn lane_of(keys: &[u64], key: u64) -> usize {
+    let Some(keys) = keys.first_chunk::<UNIT_ROWS>() else { return 0 };
+    let mut lane = 0;
+    for half in [32, 16, 8, 4, 2, 1] {
+        lane += if keys[lane + half - 1] < key { half } else { 0 };
+    }
+    lane + usize::from(keys[lane] < key)
+}
+
+/// Ordered chunks.
+pub(super) struct SortedIndex {
+    chunks: Vec<Chunk>,
+    directory: Directory,
+    /// Chunks made by the insert under way, with their first key; ordered.
+    fresh: Vec<(u64, u32)>,
+    gaps: Vec<u16>,
+}
+
+impl SortedIndex {
+    /// No keys. `owned` is ordered and disjoint.
+    pub(super) fn new(owned: &[KeyRange]) -> SortedIndex {
+        let begin = owned.first().map_or(0, |range| range.begin);
+        let end = owned.last().map_or(0, |range| range.end);
+        let directory = Directory::new(KeyRange::new(begin, end));
+        SortedIndex { chunks: vec![Chunk::EMPTY], directory, fresh: Vec::new(), gaps: Vec::new() }
+    }
+
+    /// Bytes behind the index.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.chunks.capacity() * size_of::<Chunk>()) as u64 + self.directory.bytes()
+    }
+
+    /// The slot of each key, [`NO_SLOT`] for unknown ones; gives the number of these.
+    pub(super) fn locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
+        let mut missing = 0;
+        for (slot, &key) in slots.iter_mut().zip(keys) {
+            let chunk = &self.chunks[self.directory.chunk_of(key) as usize];
+            let unit = chunk.firsts.iter().map(|&first| usize::from(first <= key)).sum::<usize>();
+            *slot = NO_SLOT;
+            if unit > 0 {
+                let unit = chunk.units[unit - 1];
+                let keys = unit_keys(column, unit);
+                let lane = lane_of(keys, key);
+                if keys.get(lane) == Some(&key) {
+                    *slot = unit * UNIT_ROWS as u32 + lane as u32;
+                }
+            }
+            missing += usize::from(*slot == NO_SLOT);
+        }
+        missing
+    }
+
+    /// Inserts keys that are ascending and unknown.
+    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64]) {
+        let mut rest = keys;
+        while let Some(&key) = rest.first() {
+            let (chunk, end) = self.directory.chunk_and_end(key);
+            let (now, later) = rest.split_at(rest.partition_point(|&key| key < end));
+            self.insert_below(rows, chunk, now);
+            rest = later;
+        }
+        self.directory.add(&mut self.fresh);
+    }
+
+    /// Inserts keys that all belong to `chunk` or to chunks that now split off it.
+    fn insert_below<T: Element>(&mut self, rows: &mut Rows<T>, chunk: u32, keys: &[u64]) {
+        let mut work = vec![(chunk, keys)];
+        while let Some((chunk, keys)) = work.pop() {
+            let room = CHUNK_KEYS - self.chunks[chunk as usize].count;
+            if keys.len() <= room {
+                self.merge(rows, chunk, keys);
+                continue;
+            }
+            let count = self.chunks[chunk as usize].count;
+            if self.chunks[chunk as usize].lower_bound(&rows.keys, keys[0]) == count {
+                let (now, later) = keys.split_at(room);
+                self.merge(rows, chunk, now);
+                work.push((self.add_chunk(Chunk::EMPTY, later[0]), later));
+            } else if count == CHUNK_KEYS {
+                let upper = self.chunks[chunk as usize].split();
+                let border = upper.firsts[0];
+                let (below, above) = keys.split_at(keys.partition_point(|&key| key < border));
+                work.push((self.add_chunk(upper, border), above));
+                work.push((chunk, below));
+            } else {
+                let (now, later) = keys.split_at(room);
+                self.merge(rows, chunk, now);
+                work.push((chunk, later));
+            }
+        }
+    }
+
+    fn add_chunk(&mut self, chunk: Chunk, first: u64) -> u32 {
+        let id = self.chunks.len() as u32;
+        self.chunks.push(chunk);
+        let place = self.fresh.partition_point(|&(other, _)| other < first);
+        self.fresh.insert(place, (first, id));
+        id
+    }
+
+    /// Merges keys into a chunk that has room for them.
+    fn merge<T: Element>(&mut self, rows: &mut Rows<T>, chunk: u32, keys: &[u64]) {
+        if keys.is_empty() {
+            return;
+        }
+        let chunk = &mut self.chunks[chunk as usize];
+        self.gaps.clear();
+        self.gaps.extend(keys.iter().map(|&key| chunk.lower_bound(&rows.keys, key) as u16));
+        rows.open_gaps(&mut chunk.units, chunk.count, &self.gaps);
+        chunk.count += keys.len();
+        for (index, (&key, &gap)) in keys.iter().zip(&self.gaps).enumerate() {
+            *rows.keys.number_mut(chunk.slot(usize::from(gap) + index)) = key;
+        }
+        for row in (0..chunk.count).step_by(UNIT_ROWS) {
+            chunk.firsts[row / UNIT_ROWS] = rows.keys.number(chunk.slot(row));
+        }
+    }
+
+    /// Visits the known keys of `range` with their slots, ascending, unit by unit.
+    pub(super) fn walk(&self, column: &Column<u64>, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {
+        for id in self.directory.chunks_from(range.begin) {
+            let chunk = &self.chunks[id as usize];
+            if chunk.firsts[0] != u64::MAX && chunk.firsts[0] >= range.end {
+                return;
+            }
+            for row in (0..chunk.count).step_by(UNIT_ROWS) {
+                let slot = chunk.slot(row);
+                let keys = column.run(slot, UNIT_ROWS.min(chunk.count - row));
+                let wanted = range.slice_of(keys);
+                let slots: [u32; UNIT_ROWS] = std::array::from_fn(|lane| slot + lane as u32);
+                if !wanted.is_empty() {
+                    visit(&keys[wanted.clone()], &slots[wanted]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The table as the protocol sees it, whatever its element type.
+
+use super::StoreError;
+use super::push::Mode;
+use super::typed::TypedTable;
+use crate::keyspace::KeyRange;
+use crate::limit;
+use crate::memory::Pool;
+use crate::wire::{DType, TableSpec};
+use std::sync::Arc;
+
+/// One shard's part of one table.
+pub struct Table {
+    typed: Typed,
+}
+
+pub(super) enum Typed {
+    F32(TypedTable<f32>),
+    F64(TypedTable<f64>),
+    I64(TypedTable<i64>),
+    U32(TypedTable<u32>),
+}
+
+macro_rules! each {
+    ($typed:expr, $table:ident => $call:expr) => {
+        match $typed {
+            Typed::F32($table) => $call,
+            Typed::F64($table) => $call,
+            Typed::I64($table) => $call,
+            Typed::U32($table) => $call,
+        }
+    };
+}
+pub(super) use each;
+
+/// What a table costs. Columns are pool memory, counted in whole blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TableMemory {
+    /// Keys with a row.
+    pub keys: u64,
+    /// Column of keys.
+    pub key_bytes: u64,
+    /// Column of values.
+    pub value_bytes: u64,
+    /// Column of update state.
+    pub state_bytes: u64,
+    /// Column of sums of the open step.
+    pub sum_bytes: u64,
+    /// Index from keys to rows.
+    pub index_bytes: u64,
+}
+
+impl TableMemory {
+    /// All of it.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.key_bytes + self.value_bytes + self.state_bytes + self.sum_bytes + self.index_bytes
+    }
+}
+
+impl Table {
+    /// The table's owned ranges, without rows; all rows where the layout is dense.
+    ///
+    /// # Errors
+    /// When the spec asks for a dtype, width, size or update function that cannot be.
+    pub fn new(spec: &TableSpec, owned: &[KeyRange], pool: &Arc<Pool>) -> Result<Table, StoreError> {
+        if spec.width == 0 || usize::from(spec.width) > limit::WIDTH {
+            let reason = format!("width {} is not between 1 and {}", spec.width, limit::WIDTH);
+            return Err(StoreError::Declaration { table: spec.name.clone(), reason });
+        }
+        let typed = match spec.dtype {
+            DType::F32 => Typed::F32(TypedTable::new(spec, owned, pool)?),
+            DType::F64 => Typed::F64(TypedTable::new(spec, owned, pool)?),
+            DType::I64 => Typed::I64(TypedTable::new(spec, owned, pool)?),
+            DType::U32 => Typed::U32(TypedTable::new(spec, owned, pool)?),
+            DType::Bf16 => return Err(StoreError::DType { table: spec.name.clone(), dtype: spec.dtype }),
+        };
+        Ok(Table { typed })
+    }
+
+    pub(super) fn typed(&self) -> &Typed {
+        &self.typed
+    }
+
+    pub(super) fn typed_mut(&mut self) -> &mut Typed {
+        &mut self.typed
+    }
+
+    /// The declaration.
+    #[must_use]
+    pub fn spec(&self) -> &TableSpec {
+        each!(&self.typed, table => &table.spec)
+    }
+
+    /// The owned ranges, ordered, neighbours merged.
+    #[must_use]
+    pub fn owned(&self) -> &[KeyRange] {
+        each!(&self.typed, table => &table.owned)
+    }
+
+    /// Everything that can be wrong with a push. `keys` of `None` is the dense range.
+    ///
+    /// # Errors
+    /// When keys are not strictly ascending or outside `range`, the range is not owned, the bytes of
+    /// `values` do not match, or a number is NaN or infinite.
+    pub fn check_push(&self, range: KeyRange, keys: Option<&[u64]>, values: &[u8]) -> Result<(), StoreError> {
+        each!(&self.typed, table => table.check_push(range, keys, values))
+    }
+
+    /// Everything that can be wrong with a pull; gives the bytes of its reply.
+    ///
+    /// # Errors
+    /// When keys are not strictly ascending or outside `range`, or the range is not owned.
+    pub fn check_pull(&self, range: KeyRange, keys: Option<&[u64]>) -> Result<usize, StoreError> {
+        each!(&self.typed, table => table.check_pull(range, keys))
+    }
+
+    /// Runs the update function once with a push that was checked. `keys` and `values` are the whole
+    /// frame's, which claims `frame_range`; only keys inside `range` are applied.
+    pub fn apply(&mut self, range: KeyRange, frame_range: KeyRange, keys: Option<&[u64]>, values: &[u8]) {
+        each!(&mut self.typed, table => table.push(Mode::Apply, range, frame_range, keys, values));
+    }
+
+    /// Adds a checked push to the sums of the open step, in the order of calls; where the update is
+    /// an assignment, the last call counts. Parameters as in [`apply`](Self::apply). Only tables
+    /// with sequential consistency keep sums; in others this does nothing but insert the keys.
+    pub fn accumulate(&mut self, range: KeyRange, frame_range: KeyRange, keys: Option<&[u64]>, values: &[u8]) {
+        each!(&mut self.typed, table => table.push(Mode::Accumulate, range, frame_range, keys, values));
+    }
+
+    /// Runs the update function once on each key's sum and clears the sums.
+    pub fn commit(&mut self) {
+        each!(&mut self.typed, table => table.commit());
+    }
+
+    /// Writes the values of ascending keys into `out`, which has the length that
+    /// [`check_pull`](Self::check_pull) gave. Unknown keys read as zero.
+    pub fn gather(&self, range: KeyRange, keys: Option<&[u64]>, out: &mut [u8]) {
+        each!(&self.typed, table => table.gather(range, keys, out));
+    }
+
+    /// Keys with a row.
+    #[must_use]
+    pub fn key_count(&self) -> u64 {
+        each!(&self.typed, table => table.key_count)
+    }
+
+    /// What the table costs now.
+    #[must_use]
+    pub fn memory(&self) -> TableMemory {
+        each!(&self.typed, table => table.memory())
+    }
+}

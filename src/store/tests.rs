@@ -1,0 +1,302 @@
+//! Tables against a plain ordered map, for all layouts, types and update functions.
+
+use super::element::Element;
+use super::*;
+use crate::id::TableId;
+use crate::keyspace::KeyRange;
+use crate::memory::Pool;
+use crate::wire::{Consistency, DType, Ftrl, Layout, TableSpec, UpdateFunction};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const FTRL: Ftrl = Ftrl { alpha: 0.1, beta: 1.0, l1: 0.5, l2: 0.1 };
+
+pub(super) fn spec(dtype: DType, width: u16, key_end: u64, layout: Layout, update: UpdateFunction) -> TableSpec {
+    let (id, name) = (TableId(0), "weights".to_owned());
+    TableSpec { id, name, dtype, width, key_end, layout, update, consistency: Consistency::Sequential }
+}
+
+pub(super) trait Small: Element {
+    fn small(number: i32) -> Self;
+    fn update(self, state: &mut [Self; 2], pushed: Self, function: UpdateFunction) -> Self {
+        let _ = state;
+        match function {
+            UpdateFunction::Sum => self.plus(pushed),
+            _ => pushed,
+        }
+    }
+}
+
+impl Small for f32 {
+    fn small(number: i32) -> f32 {
+        number as f32 * 0.3
+    }
+
+    fn update(self, [z, n]: &mut [f32; 2], g: f32, function: UpdateFunction) -> f32 {
+        let UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) = function else {
+            return if function == UpdateFunction::Sum { self + g } else { g };
+        };
+        if g == 0.0 {
+            return self;
+        }
+        let sigma = ((*n + g * g).sqrt() - n.sqrt()) / alpha;
+        *z += g - sigma * self;
+        *n += g * g;
+        if z.abs() <= l1 { 0.0 } else { -(*z - z.signum() * l1) / ((beta + n.sqrt()) / alpha + l2) }
+    }
+}
+
+impl Small for f64 {
+    fn small(number: i32) -> f64 {
+        f64::from(number) * 0.1
+    }
+}
+
+impl Small for i64 {
+    fn small(number: i32) -> i64 {
+        i64::from(number) << 40
+    }
+}
+
+impl Small for u32 {
+    fn small(number: i32) -> u32 {
+        number as u32
+    }
+}
+
+/// The oracle: one row a key, everything element by element.
+struct Plain<T> {
+    spec: TableSpec,
+    rows: BTreeMap<u64, Vec<(T, [T; 2])>>,
+    sums: BTreeMap<u64, Vec<T>>,
+}
+
+impl<T: Small> Plain<T> {
+    fn apply(&mut self, key: u64, pushed: &[T]) {
+        let width = usize::from(self.spec.width);
+        let row = self.rows.entry(key).or_insert_with(|| vec![(T::default(), [T::default(); 2]); width]);
+        for ((value, state), &pushed) in row.iter_mut().zip(pushed) {
+            *value = value.update(state, pushed, self.spec.update);
+        }
+    }
+
+    fn accumulate(&mut self, key: u64, pushed: &[T]) {
+        let sum = self.sums.entry(key).or_insert_with(|| vec![T::default(); pushed.len()]);
+        for (sum, &pushed) in sum.iter_mut().zip(pushed) {
+            *sum = if self.spec.update == UpdateFunction::Assign { pushed } else { sum.plus(pushed) };
+        }
+    }
+
+    fn commit(&mut self) {
+        for (key, sum) in std::mem::take(&mut self.sums) {
+            self.apply(key, &sum);
+        }
+    }
+
+    fn value(&self, key: u64) -> Vec<T> {
+        let zeros = || vec![T::default(); usize::from(self.spec.width)];
+        self.rows.get(&key).map_or_else(zeros, |row| row.iter().map(|(value, _)| *value).collect())
+    }
+}
+
+/// One push: where its keys crowd, how they spread, what it holds, where its range is cut, and how it is taken.
+#[derive(Debug, Clone)]
+struct Step {
+    base: u64,
+    gaps: Vec<u64>,
+    number: i32,
+    cut: u64,
+    accumulate: bool,
+    commit: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let gap = prop_oneof![6 => 1u64..4, 2 => 1u64..200, 1 => 1u64..1 << 20];
+    let gaps = prop_oneof![4 => prop::collection::vec(gap.clone(), 0..40), 1 => prop::collection::vec(gap, 0..1500)];
+    (0u64..3000, gaps, -9i32..9, 0u64..4000, any::<bool>(), any::<bool>())
+        .prop_map(|(base, gaps, number, cut, accumulate, commit)| Step { base, gaps, number, cut, accumulate, commit })
+}
+
+fn keys_of(step: &Step, spec: &TableSpec, owned: &[KeyRange]) -> Vec<(KeyRange, Vec<u64>)> {
+    let scale = if spec.key_end > 1 << 32 { 1 << 24 } else { 1 };
+    let keys = step.gaps.iter().scan(step.base * scale, |key, gap| {
+        *key += gap * scale;
+        Some(*key)
+    });
+    let keys: Vec<u64> = keys.collect();
+    owned.iter().map(|&range| (range, keys[range.slice_of(&keys)].to_vec())).collect()
+}
+
+fn agree<T: Small>(spec: &TableSpec, owned: &[KeyRange], steps: &[Step]) {
+    let mut table = Table::new(spec, owned, &Pool::unbounded()).unwrap();
+    let mut plain = Plain::<T> { spec: spec.clone(), rows: BTreeMap::new(), sums: BTreeMap::new() };
+    let width = usize::from(spec.width);
+    for step in steps {
+        for (range, keys) in keys_of(step, spec, owned) {
+            let number = |index: usize| T::small((step.number + index as i32) % 7 - 3);
+            let values: Vec<T> = (0..keys.len() * width).map(number).collect();
+            table.check_push(range, Some(&keys), values.as_bytes()).unwrap();
+            let middle = (range.begin + step.cut).min(range.end);
+            for part in [KeyRange::new(range.begin, middle), KeyRange::new(middle, range.end)] {
+                if step.accumulate {
+                    table.accumulate(part, range, Some(&keys), values.as_bytes());
+                } else {
+                    table.apply(part, range, Some(&keys), values.as_bytes());
+                }
+            }
+            for (key, pushed) in keys.iter().zip(values.chunks(width)) {
+                if step.accumulate { plain.accumulate(*key, pushed) } else { plain.apply(*key, pushed) }
+            }
+        }
+        if step.commit {
+            table.commit();
+            plain.commit();
+        }
+    }
+    table.commit();
+    plain.commit();
+    for &range in owned {
+        let known = plain.rows.keys().flat_map(|&key| [key, key + 1]).chain([range.begin, range.end - 1]);
+        let mut keys: Vec<u64> = known.filter(|&key| range.contains(key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut out = vec![T::small(1); table.check_pull(range, Some(&keys)).unwrap() / size_of::<T>()];
+        table.gather(range, Some(&keys), out.as_mut_bytes());
+        for (key, found) in keys.iter().zip(out.chunks(width)) {
+            assert_eq!(found, plain.value(*key), "key {key}");
+        }
+    }
+    let dense: u64 = owned.iter().map(|range| range.span()).sum();
+    let expected = if spec.layout == Layout::Dense { dense } else { plain.rows.len() as u64 };
+    assert_eq!(table.key_count(), expected);
+}
+
+use zerocopy::IntoBytes;
+
+fn table_kind() -> impl Strategy<Value = (Layout, u64, Vec<KeyRange>)> {
+    let range = KeyRange::new;
+    prop_oneof![
+        Just((Layout::Sparse, 1 << 21, vec![range(0, 1 << 21)])),
+        Just((Layout::Sparse, 1 << 21, vec![range(100, 1333), range(1400, 70_001), range(70_001, 1 << 21)])),
+        Just((Layout::Sparse, u64::MAX, vec![KeyRange::ALL])),
+        Just((Layout::Sparse, 1 << 50, vec![range(5, 1 << 34), range(1 << 36, 1 << 50)])),
+        Just((Layout::Dense, 9000, vec![range(0, 1000), range(1003, 9000)])),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn f32_tables_equal_the_map(
+        (layout, key_end, owned) in table_kind(), width in prop_oneof![3 => Just(1u16), 1 => 2u16..6],
+        update in prop_oneof![1 => Just(UpdateFunction::Sum), 1 => Just(UpdateFunction::Assign), 2 => Just(UpdateFunction::Ftrl(FTRL))],
+        steps in prop::collection::vec(step(), 0..12),
+    ) {
+        agree::<f32>(&spec(DType::F32, width, key_end, layout, update), &owned, &steps);
+    }
+
+    #[test]
+    fn other_tables_equal_the_map(
+        (layout, key_end, owned) in table_kind(), width in prop_oneof![2 => Just(1u16), 1 => 2u16..6],
+        update in prop_oneof![Just(UpdateFunction::Sum), Just(UpdateFunction::Assign)],
+        dtype in prop_oneof![Just(DType::F64), Just(DType::I64), Just(DType::U32)],
+        steps in prop::collection::vec(step(), 0..8),
+    ) {
+        let spec = spec(dtype, width, key_end, layout, update);
+        match dtype {
+            DType::F64 => agree::<f64>(&spec, &owned, &steps),
+            DType::I64 => agree::<i64>(&spec, &owned, &steps),
+            _ => agree::<u32>(&spec, &owned, &steps),
+        }
+    }
+}
+
+#[test]
+fn a_dense_push_and_pull_move_whole_ranges() {
+    let spec = spec(DType::F32, 2, 1000, Layout::Dense, UpdateFunction::Sum);
+    let mut table = Table::new(&spec, &[KeyRange::new(100, 600)], &Pool::unbounded()).unwrap();
+    let range = KeyRange::new(150, 450);
+    let values: Vec<f32> = (0..600u16).map(f32::from).collect();
+    table.check_push(range, None, values.as_bytes()).unwrap();
+    table.apply(range, range, None, values.as_bytes());
+    table.apply(KeyRange::new(200, 300), range, None, values.as_bytes());
+    let mut out = vec![9.0f32; 1000];
+    assert_eq!(table.check_pull(KeyRange::new(100, 600), None), Ok(4000));
+    table.gather(KeyRange::new(100, 600), None, out.as_mut_bytes());
+    for (index, &found) in out.iter().enumerate() {
+        let key = 100 + index as u64 / 2;
+        let pushed = if range.contains(key) { values[index - 100] } else { 0.0 };
+        let twice = KeyRange::new(200, 300).contains(key);
+        assert_eq!(found, if twice { pushed + pushed } else { pushed }, "key {key}");
+    }
+}
+
+#[test]
+fn ordered_keys_become_bits_when_they_fill_their_space() {
+    let spec = spec(DType::F64, 4096, 1100, Layout::Sparse, UpdateFunction::Sum);
+    let range = KeyRange::new(0, 1100);
+    let mut table = Table::new(&spec, &[range], &Pool::unbounded()).unwrap();
+    for begin in 0..11u64 {
+        let keys: Vec<u64> = (0..50).map(|index| index * 22 + begin * 2).collect();
+        let values: Vec<f64> = keys.iter().flat_map(|&key| std::iter::repeat_n(key as f64, 4096)).collect();
+        table.accumulate(range, range, Some(&keys), values.as_bytes());
+    }
+    table.commit();
+    assert_eq!((table.key_count(), table.memory().key_bytes), (550, 0));
+    let keys: Vec<u64> = (0..1100).collect();
+    let mut out = vec![0.0f64; 1100 * 4096];
+    table.gather(range, Some(&keys), out.as_mut_bytes());
+    for (key, row) in keys.iter().zip(out.chunks(4096)) {
+        let expected = if key % 2 == 0 { *key as f64 } else { 0.0 };
+        assert!(row.iter().all(|&found| found == expected), "key {key}");
+    }
+}
+
+#[test]
+fn a_bad_request_is_refused_by_name() {
+    let spec = spec(DType::F32, 1, 100, Layout::Sparse, UpdateFunction::Sum);
+    let table = Table::new(&spec, &[KeyRange::new(0, 50), KeyRange::new(50, 90)], &Pool::unbounded()).unwrap();
+    let range = KeyRange::new(10, 80);
+    let push =
+        |keys: &[u64], values: &[f32]| table.check_push(range, Some(keys), values.as_bytes()).unwrap_err().to_string();
+    assert_eq!(
+        push(&[11, 20, 20], &[0.0; 3]),
+        "table `weights`: key 20 at index 2 is not greater than the one before it: sort and merge the keys"
+    );
+    assert_eq!(push(&[9], &[0.0]), "table `weights`: key 9 lies outside the request's range [10, 80)");
+    assert_eq!(push(&[80], &[0.0]), "table `weights`: key 80 lies outside the request's range [10, 80)");
+    assert_eq!(push(&[11], &[0.0; 2]), "table `weights`: 8 bytes of values, expected 4");
+    assert_eq!(
+        push(&[11, 12], &[0.0, f32::NAN]),
+        "table `weights`: number 1 of the values is NaN or infinite: nothing was applied"
+    );
+    assert!(matches!(table.check_pull(KeyRange::new(60, 91), Some(&[])), Err(StoreError::NotOwned { .. })));
+    assert!(matches!(table.check_pull(range, None), Err(StoreError::KeysMissing { .. })));
+    assert_eq!(table.check_pull(range, Some(&[10, 79])), Ok(8));
+}
+
+#[test]
+fn a_table_that_cannot_be_says_why() {
+    let new = |spec: &TableSpec| Table::new(spec, &[KeyRange::ALL], &Pool::unbounded()).err().unwrap().to_string();
+    let sum = |dtype, width, layout| spec(dtype, width, u64::MAX, layout, UpdateFunction::Sum);
+    assert_eq!(new(&sum(DType::Bf16, 1, Layout::Sparse)), "table `weights`: dtype bf16 not available yet: use f32");
+    assert_eq!(new(&sum(DType::F32, 0, Layout::Sparse)), "table `weights`: width 0 is not between 1 and 4096");
+    assert!(new(&sum(DType::F32, 1, Layout::Dense)).contains("too many for one shard"));
+    let ftrl = |dtype, alpha| spec(dtype, 1, 10, Layout::Sparse, UpdateFunction::Ftrl(Ftrl { alpha, ..FTRL }));
+    assert_eq!(new(&ftrl(DType::F64, 0.1)), "table `weights`: update function ftrl needs dtype f32, not f64");
+    assert_eq!(new(&ftrl(DType::F32, 0.0)), "table `weights`: ftrl's alpha must be a positive number");
+}
+
+#[test]
+fn sums_are_added_in_the_order_of_calls() {
+    let spec = spec(DType::F32, 1, 10, Layout::Sparse, UpdateFunction::Sum);
+    let range = KeyRange::new(0, 10);
+    let mut table = Table::new(&spec, &[range], &Pool::unbounded()).unwrap();
+    let pushes = [1e8f32, 1.0, -1e8, 0.25];
+    pushes.iter().for_each(|number| table.accumulate(range, range, Some(&[3]), number.as_bytes()));
+    table.commit();
+    let mut out = [0.0f32];
+    table.gather(range, Some(&[3]), out.as_mut_bytes());
+    assert_eq!(out[0], pushes.iter().fold(0.0, |sum, number| sum + number));
+}

@@ -1,0 +1,226 @@
+//! A table of one element type: the owned ranges, the index and the columns.
+//!
+//! A push first finds the slots of its keys and inserts the unknown ones, then works slot by slot,
+//! so that misses of one key overlap with those of the next. A pull is one gather. The columns and
+//! the index belong to the shard's thread; nothing here locks.
+
+use super::StoreError;
+use super::bitmap::BitmapIndex;
+use super::element::Element;
+use super::index::{DenseIndex, Index, NO_SLOT};
+use super::rows::{Rows, Shape};
+use super::sorted::SortedIndex;
+use super::update::Update;
+use crate::keyspace::KeyRange;
+use crate::memory::Pool;
+use crate::wire::{Consistency, Layout, TableSpec};
+use std::borrow::Cow;
+use std::sync::Arc;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Keys that are located and worked on together.
+pub(super) const BLOCK: usize = 256;
+
+/// A table may spend this much on presence bits and their units before it has keys.
+const BITMAP_START_BYTES: u64 = 4 << 20;
+
+/// Keys of a dense table in one shard.
+const DENSE_KEYS_MAX: u64 = 1 << 30;
+
+/// One table of one element type.
+pub(super) struct TypedTable<T> {
+    pub(super) spec: TableSpec,
+    /// Ordered, disjoint, not empty, neighbours merged.
+    pub(super) owned: Vec<KeyRange>,
+    pub(super) index: Index,
+    pub(super) rows: Rows<T>,
+    pub(super) update: Update<T>,
+    pub(super) key_count: u64,
+    pool: Arc<Pool>,
+    pub(super) slots: Vec<u32>,
+    missing: Vec<u64>,
+    pub(super) block: super::push::Block<T>,
+}
+
+impl<T: Element> TypedTable<T> {
+    /// An empty table; a dense one holds every owned key, with the initial value.
+    pub(super) fn new(spec: &TableSpec, owned: &[KeyRange], pool: &Arc<Pool>) -> Result<TypedTable<T>, StoreError> {
+        let update = Update::of(spec)?;
+        let owned = merge_neighbours(owned);
+        let span = owned.iter().fold(0u64, |span, range| span.saturating_add(range.span()));
+        if spec.layout == Layout::Dense && span > DENSE_KEYS_MAX {
+            let reason = format!("{span} dense keys are too many for one shard: use layout sparse or more shards");
+            return Err(StoreError::Declaration { table: spec.name.clone(), reason });
+        }
+        let bitmap = spec.layout == Layout::Sparse && bitmap_pays(spec, update.state_numbers(), span, 0);
+        let shape = shape_of(spec, &update, spec.layout == Layout::Sparse && !bitmap);
+        let mut rows = Rows::new(pool, shape);
+        let (index, key_count) = match (spec.layout, bitmap) {
+            (Layout::Dense, _) => (Index::Dense(DenseIndex::new(&owned, &mut rows)), span),
+            (Layout::Sparse, true) => (Index::Bitmap(BitmapIndex::new(&owned)), 0),
+            (Layout::Sparse, false) => (Index::Sorted(SortedIndex::new(&owned)), 0),
+        };
+        Ok(TypedTable {
+            spec: spec.clone(),
+            owned,
+            index,
+            rows,
+            update,
+            key_count,
+            pool: Arc::clone(pool),
+            slots: Vec::new(),
+            missing: Vec::new(),
+            block: super::push::Block::default(),
+        })
+    }
+
+    /// Numbers per key.
+    pub(super) fn width(&self) -> usize {
+        usize::from(self.spec.width)
+    }
+
+    /// State numbers per key.
+    pub(super) fn state_width(&self) -> usize {
+        self.update.state_numbers() * self.width()
+    }
+
+    /// Fills `self.slots` with the slots of ascending owned keys and inserts those that are unknown.
+    pub(super) fn place(&mut self, keys: &[u64]) {
+        self.slots.resize(keys.len(), NO_SLOT);
+        let missing = self.index.locate(&self.rows, keys, &mut self.slots);
+        if missing == 0 {
+            return;
+        }
+        self.missing.clear();
+        let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| **slot == NO_SLOT);
+        self.missing.extend(unknown.map(|(&key, _)| key));
+        self.index.insert(&mut self.rows, &self.missing);
+        self.key_count += missing as u64;
+        self.index_by_bits_where_it_pays();
+        self.index.locate(&self.rows, keys, &mut self.slots);
+    }
+
+    /// Writes the values of ascending keys into `out`; unknown ones are zero.
+    pub(super) fn gather(&self, range: KeyRange, keys: Option<&[u64]>, out: &mut [u8]) {
+        let Ok(numbers) = <[T]>::mut_from_bytes(out) else {
+            let mut aligned = vec![T::default(); out.len() / size_of::<T>()];
+            self.gather_numbers(range, keys, &mut aligned);
+            let bytes = aligned.as_bytes();
+            out[..bytes.len()].copy_from_slice(bytes);
+            return;
+        };
+        self.gather_numbers(range, keys, numbers);
+    }
+
+    fn gather_numbers(&self, range: KeyRange, keys: Option<&[u64]>, out: &mut [T]) {
+        let Some(keys) = keys else {
+            return self.gather_dense(range, out);
+        };
+        let mut slots = [NO_SLOT; BLOCK];
+        for (keys, out) in keys.chunks(BLOCK).zip(out.chunks_mut(BLOCK * self.width())) {
+            let slots = &mut slots[..keys.len()];
+            self.index.locate(&self.rows, keys, slots);
+            self.gather_slots(slots, out);
+        }
+    }
+
+    /// Writes the values of `slots` into `out`; [`NO_SLOT`] gives zeros.
+    pub(super) fn gather_slots(&self, slots: &[u32], out: &mut [T]) {
+        let values = &self.rows.values;
+        if self.width() == 1 {
+            for (out, &slot) in out.iter_mut().zip(slots) {
+                *out = if slot == NO_SLOT { T::default() } else { values.number(slot) };
+            }
+            return;
+        }
+        for (out, &slot) in out.chunks_mut(self.width()).zip(slots) {
+            if slot == NO_SLOT {
+                out.fill(T::default());
+            } else {
+                out.copy_from_slice(values.row(slot));
+            }
+        }
+    }
+
+    fn gather_dense(&self, range: KeyRange, out: &mut [T]) {
+        let Index::Dense(dense) = &self.index else { return };
+        dense.runs(range, |first, slot, count| {
+            let begin = (first - range.begin) as usize * self.width();
+            let run = self.rows.values.run(slot, count);
+            out[begin..begin + run.len()].copy_from_slice(run);
+        });
+    }
+
+    /// Bytes of columns and index.
+    pub(super) fn memory(&self) -> super::TableMemory {
+        let sums = self.rows.sums.as_ref().map_or(0, |sums| sums.numbers.capacity_bytes());
+        super::TableMemory {
+            keys: self.key_count,
+            key_bytes: self.rows.keys.capacity_bytes(),
+            value_bytes: self.rows.values.capacity_bytes(),
+            state_bytes: self.rows.state.capacity_bytes(),
+            sum_bytes: sums,
+            index_bytes: self.index.bytes(),
+        }
+    }
+
+    /// Turns ordered keys into presence bits once there are enough of them.
+    fn index_by_bits_where_it_pays(&mut self) {
+        let span = self.owned.iter().map(|range| range.span()).fold(0, u64::saturating_add);
+        let sorted = matches!(self.index, Index::Sorted(_));
+        if !sorted || !bitmap_pays(&self.spec, self.update.state_numbers(), span, self.key_count) {
+            return;
+        }
+        let mut rows = Rows::new(&self.pool, shape_of(&self.spec, &self.update, false));
+        let mut bitmap = BitmapIndex::new(&self.owned);
+        let mut targets = [NO_SLOT; 512];
+        self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
+            bitmap.insert(&mut rows, keys);
+            let targets = &mut targets[..keys.len()];
+            bitmap.locate(keys, targets);
+            for (&target, &source) in targets.iter().zip(slots) {
+                rows.copy_row(target, &self.rows, source);
+            }
+        });
+        self.rows = rows;
+        self.index = Index::Bitmap(bitmap);
+    }
+}
+
+/// Whether presence bits cost less than the memory that ordered keys of this count would take, or
+/// so little that it does not matter.
+fn bitmap_pays(spec: &TableSpec, state_numbers: usize, span: u64, keys: u64) -> bool {
+    let row_bytes = spec.value_size() * (1 + state_numbers);
+    let least = BitmapIndex::bytes_least(span, row_bytes);
+    least <= BITMAP_START_BYTES.max(keys.saturating_mul(8 + row_bytes as u64) / 2)
+}
+
+fn shape_of<T: Element>(spec: &TableSpec, update: &Update<T>, keys: bool) -> Shape {
+    let width = usize::from(spec.width);
+    let sums = spec.consistency == Consistency::Sequential;
+    Shape { width, state_width: width * update.state_numbers(), keys, sums }
+}
+
+fn merge_neighbours(owned: &[KeyRange]) -> Vec<KeyRange> {
+    let mut ordered: Vec<KeyRange> = owned.iter().copied().filter(|range| !range.is_empty()).collect();
+    ordered.sort_unstable();
+    let mut merged: Vec<KeyRange> = Vec::with_capacity(ordered.len());
+    for range in ordered {
+        match merged.last_mut() {
+            Some(last) if last.end >= range.begin => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Bytes as numbers; copied only where they are not aligned. A rest that is no whole number is left out.
+pub(super) fn numbers<T: Element>(bytes: &[u8]) -> Cow<'_, [T]> {
+    match <[T]>::ref_from_bytes(bytes) {
+        Ok(numbers) => Cow::Borrowed(numbers),
+        Err(_) => {
+            let whole = bytes.chunks_exact(size_of::<T>());
+            Cow::Owned(whole.map(|bytes| T::read_from_bytes(bytes).unwrap_or_default()).collect())
+        }
+    }
+}
