@@ -32,6 +32,22 @@ pub enum ExitCode {
     Requeue = 75,
 }
 
+impl ExitCode {
+    /// The code with this number; a number that is none of ours means a lost node.
+    #[must_use]
+    pub fn from_number(number: u8) -> ExitCode {
+        match number {
+            0 => ExitCode::Done,
+            2 => ExitCode::Usage,
+            3 => ExitCode::BadInput,
+            5 => ExitCode::CannotStart,
+            6 => ExitCode::Limit,
+            75 => ExitCode::Requeue,
+            _ => ExitCode::NodeLost,
+        }
+    }
+}
+
 /// What every layer's error enum can say of itself.
 pub trait Classify: std::error::Error {
     /// Whether trying again can help.
@@ -44,8 +60,8 @@ pub trait Classify: std::error::Error {
 /// An error with its exit code, as it reaches the edge of the binary.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code to end with.
-    pub exit_code: ExitCode,
+    /// The exit code to end with; 128 + n for signal n.
+    pub exit_code: u8,
     /// One line: what, where, what to do.
     pub message: String,
 }
@@ -54,7 +70,7 @@ impl Failure {
     /// A failure with this exit code and message.
     #[must_use]
     pub fn new(exit_code: ExitCode, message: impl Into<String>) -> Failure {
-        Failure { exit_code, message: message.into() }
+        Failure { exit_code: exit_code as u8, message: message.into() }
     }
 }
 
@@ -68,6 +84,6 @@ impl std::error::Error for Failure {}
 
 impl<E: Classify> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure { exit_code: error.exit_code(), message: error.to_string() }
+        Failure { exit_code: error.exit_code() as u8, message: error.to_string() }
     }
 }

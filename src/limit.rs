@@ -62,3 +62,12 @@ pub const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pause before a segment that was refused `busy` is sent again.
 pub const BUSY_BACKOFF: Duration = Duration::from_millis(5);
+
+/// How long a node looks for the scheduler, and the scheduler for its nodes, at the start.
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a node goes on without a connection to the scheduler.
+pub const SCHEDULER_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the scheduler waits for its nodes' goodbyes.
+pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -162,14 +162,24 @@ pub enum ControlMessage {
     },
     /// Node to scheduler and back: still here.
     Heartbeat,
-    /// Worker to scheduler: the unit before this one is done; give the next.
+    /// Worker to scheduler: give me a unit of work.
     NextUnit {
         /// Counts this worker's questions.
         sequence: u64,
-        /// The unit that is done, none at first.
-        finished: Option<u64>,
+    },
+    /// Worker to scheduler: a unit is done, and every push of it acknowledged.
+    UnitDone {
+        /// Counts this worker's accounts.
+        sequence: u64,
+        /// The unit.
+        unit: u64,
         /// The learning program's account of it.
         report: Vec<u8>,
+    },
+    /// Scheduler to worker: the account was heard.
+    UnitDoneHeard {
+        /// The account's.
+        sequence: u64,
     },
     /// Scheduler to worker: answer to `NextUnit`.
     Assigned {

@@ -1,0 +1,158 @@
+//! Handing out work: units for workers, tasks for shards. Both may be asked and told again after a
+//! lost connection, so both carry a sequence number and are answered once.
+
+use super::{Scheduler, SchedulerEvent};
+use crate::id::{Nanos, NodeId, Role, WriterId};
+use crate::protocol::machine::Output;
+use crate::wire::{Assignment, ControlMessage, Shutdown, Task, TaskReply, Unit};
+
+/// The workload's answer to a worker that asks for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offer {
+    /// Do this.
+    Unit(Unit),
+    /// Nothing now; something may come when another worker has finished its unit.
+    Wait,
+    /// Nothing any more.
+    Finished,
+}
+
+/// The learning program's pool of work, as the scheduler sees it. Deterministic: no clock, no chance
+/// of its own.
+pub trait Workload: Send {
+    /// The next unit for this worker.
+    fn next(&mut self, worker: WriterId) -> Offer;
+
+    /// A worker has finished a unit; `report` is the learning program's own account.
+    ///
+    /// # Errors
+    /// When the report is unreadable or the job cannot go on; the job then ends so.
+    fn finished(&mut self, worker: WriterId, unit: u64, report: &[u8]) -> Result<(), Shutdown>;
+
+    /// A worker's latest figures.
+    fn progress(&mut self, worker: WriterId, report: &[u8]);
+
+    /// Offer no more work: the job was asked to stop.
+    fn stop(&mut self);
+}
+
+/// A worker's last question and its answer, once there is one.
+#[derive(Debug, Default)]
+pub(super) struct Question {
+    sequence: u64,
+    answer: Option<Assignment>,
+}
+
+/// The task that a shard is busy with.
+#[derive(Debug)]
+pub(super) struct OpenTask {
+    sequence: u64,
+    task: Task,
+}
+
+impl Scheduler {
+    /// Lets the workers begin; their questions are answered from now on.
+    pub fn begin_work(&mut self) {
+        self.working = true;
+        self.answer_questions();
+    }
+
+    /// Offers no more work; [`SchedulerEvent::WorkFinished`] follows when the workers are through.
+    pub fn stop_work(&mut self) {
+        self.workload.stop();
+        self.begin_work();
+    }
+
+    /// Gives a shard a task. One at a time for each shard.
+    pub fn begin_task(&mut self, node: NodeId, task: Task) {
+        self.task_sequence += 1;
+        let sequence = self.task_sequence;
+        self.say(node, &ControlMessage::Task { sequence, task: task.clone() });
+        self.tasks.insert(node, OpenTask { sequence, task });
+    }
+
+    pub(super) fn on_task_done(&mut self, from: NodeId, sequence: u64, reply: TaskReply) {
+        if self.tasks.get(&from).is_some_and(|open| open.sequence == sequence) {
+            self.tasks.remove(&from);
+            self.outputs.push_back(Output::Event(SchedulerEvent::TaskDone { node: from, reply }));
+        }
+    }
+
+    /// Says the open tasks again; a shard that knows them drops them.
+    pub(super) fn repeat_tasks(&mut self) {
+        let tasks = self.tasks.iter();
+        let tasks: Vec<_> = tasks.map(|(&node, open)| (node, open.sequence, open.task.clone())).collect();
+        for (node, sequence, task) in tasks {
+            self.say(node, &ControlMessage::Task { sequence, task });
+        }
+    }
+
+    pub(super) fn on_next_unit(&mut self, from: NodeId, sequence: u64) {
+        if from.role() != Some(Role::Worker) || self.ending.is_some() {
+            return;
+        }
+        let question = self.questions.entry(from).or_default();
+        if sequence < question.sequence {
+            return;
+        }
+        if sequence == question.sequence {
+            if let Some(assignment) = question.answer.clone() {
+                self.say(from, &ControlMessage::Assigned { sequence, assignment });
+            }
+            return;
+        }
+        *question = Question { sequence, answer: None };
+        self.answer_questions();
+    }
+
+    /// Takes an account once, in order; one that came too early is said again by the worker.
+    pub(super) fn on_unit_done(&mut self, now: Nanos, from: NodeId, sequence: u64, unit: u64, report: &[u8]) {
+        if from.role() != Some(Role::Worker) || self.ending.is_some() {
+            return;
+        }
+        let heard = self.accounts.entry(from).or_default();
+        if sequence == *heard + 1 {
+            *heard = sequence;
+            if let Err(shutdown) = self.workload.finished(WriterId(from.rank()), unit, report) {
+                self.end(now, shutdown);
+                return;
+            }
+        }
+        let sequence = self.accounts.get(&from).copied().unwrap_or_default();
+        self.say(from, &ControlMessage::UnitDoneHeard { sequence });
+        self.answer_questions();
+    }
+
+    /// Answers every worker that waits and can be given something.
+    fn answer_questions(&mut self) {
+        if !self.working || self.ending.is_some() {
+            return;
+        }
+        let open: Vec<_> = self.questions.iter().filter(|(_, question)| question.answer.is_none()).collect();
+        let open: Vec<_> = open.into_iter().map(|(&node, question)| (node, question.sequence)).collect();
+        for (node, sequence) in open {
+            let assignment = match self.workload.next(WriterId(node.rank())) {
+                Offer::Unit(unit) => Assignment::Unit(unit),
+                Offer::Finished => Assignment::Finished,
+                Offer::Wait => continue,
+            };
+            if let Some(question) = self.questions.get_mut(&node) {
+                question.answer = Some(assignment.clone());
+            }
+            self.say(node, &ControlMessage::Assigned { sequence, assignment });
+        }
+        self.check_work_finished();
+    }
+
+    fn check_work_finished(&mut self) {
+        let mut workers = self.nodes.keys().filter(|node| node.role() == Some(Role::Worker));
+        let finished = |node: &NodeId| {
+            let answer = self.questions.get(node).and_then(|question| question.answer.as_ref());
+            matches!(answer, Some(Assignment::Finished))
+        };
+        if !self.work_finished && workers.all(finished) {
+            self.work_finished = true;
+            self.outputs.push_back(Output::Event(SchedulerEvent::WorkFinished));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Replies: they echo the request's name, so that the worker finds the segment.
+
+use super::Server;
+use crate::id::NodeId;
+use crate::memory::{Block, TxBuf};
+use crate::protocol::machine::Output;
+use crate::wire::{Header, Kind, RxFrame, Status, TxFrame};
+
+impl Server {
+    /// Answers a request with a bare status.
+    pub(super) fn reply(&mut self, to: NodeId, request: &Header, status: Status) {
+        let header = self.reply_header(request, status);
+        self.outputs.push_back(Output::Send { to, frame: TxFrame::bare(header) });
+    }
+
+    /// Answers a pull with its values.
+    pub(super) fn reply_values(&mut self, to: NodeId, request: &Header, values: Block) {
+        let mut header = self.reply_header(request, Status::Ok);
+        header.key_count = request.key_count;
+        header.value_bytes = values.len() as u32;
+        let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values: Some(values.freeze()) };
+        self.outputs.push_back(Output::Send { to, frame });
+    }
+
+    /// Refuses a request for good, with one line that says why.
+    pub(super) fn refuse(&mut self, to: NodeId, request: &Header, reason: &str) {
+        self.traffic.refused += 1;
+        let mut header = self.reply_header(request, Status::Error);
+        let text = TxBuf::from_vec(reason.as_bytes().to_vec());
+        header.value_bytes = text.len() as u32;
+        let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values: Some(text) };
+        self.outputs.push_back(Output::Send { to, frame });
+    }
+
+    /// Refuses a request for now: a limit is reached.
+    pub(super) fn refuse_busy(&mut self, to: NodeId, request: &Header) {
+        self.traffic.busy += 1;
+        self.reply(to, request, Status::Busy);
+    }
+
+    /// Finds the request's table, or refuses: unknown tables and shapes for good, ranges of others
+    /// with `moved`.
+    pub(super) fn route(&mut self, from: NodeId, frame: &RxFrame) -> Option<usize> {
+        let header = frame.header;
+        let index = usize::from(header.table.0);
+        let Some(state) = self.tables.get(index) else {
+            let status_known = !self.tables.is_empty();
+            if status_known {
+                self.refuse(from, &header, &format!("{} is not a table of this job", header.table));
+            } else {
+                self.refuse_busy(from, &header);
+            }
+            return None;
+        };
+        let (dtype, width, key_end) = (state.spec.dtype, state.spec.width, state.spec.key_end);
+        if header.kind != Kind::EndOfTime && !frame.has_shape(dtype, width) {
+            let reason = format!(
+                "table '{}' holds {width} x {dtype} per key, the request {} x {}",
+                state.spec.name, header.width, header.dtype
+            );
+            self.refuse(from, &header, &reason);
+            return None;
+        }
+        if header.kind != Kind::EndOfTime && !self.partition.owns(self.identity.node, header.range, key_end) {
+            self.reply(from, &header, Status::Moved);
+            return None;
+        }
+        if header.epoch > self.identity.epoch {
+            self.refuse_busy(from, &header);
+            return None;
+        }
+        Some(index)
+    }
+
+    fn reply_header(&self, request: &Header, status: Status) -> Header {
+        let kind = match request.kind {
+            Kind::Push => Kind::PushReply,
+            Kind::Pull => Kind::PullReply,
+            _ => Kind::EndOfTimeReply,
+        };
+        let mut header = self.identity.header(kind);
+        header.status = status;
+        (header.dtype, header.width, header.table) = (request.dtype, request.width, request.table);
+        (header.writer, header.timestamp, header.time) = (request.writer, request.timestamp, request.time);
+        header.range = request.range;
+        header
+    }
+}

@@ -1,0 +1,139 @@
+//! The sequential mode: one step at a time, a pure function of what the writers pushed.
+//!
+//! A step holds the pushes of one time. It is complete when every writer has ended that time and as
+//! many slices have come from it as its mark says, or has finished before. Then the frames are
+//! accumulated in the order of (writer, timestamp, range), whatever order they came in, the update
+//! function runs once, everything is acknowledged, and the next time is open. So the result depends
+//! neither on servers, shards and transport nor on retries.
+
+use super::Server;
+use super::push::keys_of;
+use crate::id::{NodeId, Time, Timestamp, WriterId};
+use crate::keyspace::KeyRange;
+use crate::wire::{Flags, Header, RxFrame, Status};
+use std::collections::BTreeMap;
+
+/// A push kept for its step: the claimed parts of a received frame.
+struct Kept {
+    from: NodeId,
+    frame: RxFrame,
+    parts: Vec<KeyRange>,
+}
+
+/// What a writer has said of one time.
+#[derive(Debug, Default, Clone, Copy)]
+struct Slices {
+    received: u32,
+    announced: Option<u32>,
+}
+
+/// The open step of one table and what came early for later ones.
+pub(super) struct Step {
+    open: Time,
+    writers: u32,
+    kept: BTreeMap<(Time, WriterId, Timestamp, u64), Kept>,
+    slices: BTreeMap<(Time, WriterId), Slices>,
+    finished: BTreeMap<WriterId, Time>,
+}
+
+impl Step {
+    pub(super) fn new(writers: u32) -> Step {
+        Step { open: Time(0), writers, kept: BTreeMap::new(), slices: BTreeMap::new(), finished: BTreeMap::new() }
+    }
+
+    /// Every step before this time is committed.
+    pub(super) fn open_time(&self) -> Time {
+        self.open
+    }
+
+    fn is_finished(&self, writer: WriterId) -> bool {
+        self.finished.get(&writer).is_some_and(|&from| from <= self.open)
+    }
+
+    fn all_finished(&self) -> bool {
+        (0..self.writers).all(|writer| self.is_finished(WriterId(writer)))
+    }
+
+    fn is_complete(&self) -> bool {
+        let ended = |writer| {
+            let slices = self.slices.get(&(self.open, writer)).copied().unwrap_or_default();
+            slices.announced == Some(slices.received)
+        };
+        self.open != Time::FINISHED
+            && (0..self.writers).map(WriterId).all(|writer| ended(writer) || self.is_finished(writer))
+    }
+
+    fn take_open(&mut self) -> BTreeMap<(Time, WriterId, Timestamp, u64), Kept> {
+        let next = (Time(self.open.0 + 1), WriterId(0), Timestamp(0), 0);
+        let later = self.kept.split_off(&next);
+        std::mem::replace(&mut self.kept, later)
+    }
+
+    /// Opens the next time; the last one for ever when every writer has finished.
+    fn advance(&mut self) {
+        self.open = Time(self.open.0 + 1);
+        if self.all_finished() {
+            self.open = Time::FINISHED;
+        }
+        let open = self.open;
+        self.slices.retain(|&(time, _), _| time >= open);
+    }
+}
+
+impl Server {
+    /// Keeps a claimed push for its step and ends the step if this was the last slice.
+    pub(super) fn keep_for_step(&mut self, from: NodeId, index: usize, frame: RxFrame, parts: Vec<KeyRange>) {
+        let header = frame.header;
+        self.waiting_bytes += frame.bytes();
+        let step = &mut self.tables[index].step;
+        step.slices.entry((header.time, header.writer)).or_default().received += 1;
+        let name = (header.time, header.writer, header.timestamp, header.range.begin);
+        step.kept.insert(name, Kept { from, frame, parts });
+        self.end_complete_steps(index);
+    }
+
+    /// Hears that a writer has ended a time, and acknowledges it. A repeated mark changes nothing.
+    pub(super) fn on_end_of_time(&mut self, from: NodeId, frame: &RxFrame) {
+        let Some(index) = self.route(from, frame) else { return };
+        let header = frame.header;
+        self.settle(index, &header);
+        self.record_end(index, &header);
+        self.reply(from, &header, Status::Ok);
+        self.end_complete_steps(index);
+        self.serve_waiting(index);
+    }
+
+    fn record_end(&mut self, index: usize, header: &Header) {
+        let state = &mut self.tables[index];
+        if header.time >= state.step.open {
+            state.step.slices.entry((header.time, header.writer)).or_default().announced = Some(header.slice_count);
+        }
+        if header.flags.has(Flags::FINISHED) {
+            let from = Time(header.time.0.saturating_add(1));
+            state.step.finished.entry(header.writer).or_insert(from);
+            state.clock.finish_time(header.writer, Time::FINISHED);
+        } else {
+            state.clock.finish_time(header.writer, header.time);
+        }
+    }
+
+    fn end_complete_steps(&mut self, index: usize) {
+        while self.tables[index].step.is_complete() {
+            let kept = self.tables[index].step.take_open();
+            let table = &mut self.tables[index].table;
+            for push in kept.values() {
+                let (frame_range, values) = (push.frame.header.range, push.frame.body().values);
+                for &part in &push.parts {
+                    table.accumulate(part, frame_range, keys_of(&push.frame), values);
+                }
+            }
+            table.commit();
+            self.tables[index].step.advance();
+            for push in kept.into_values() {
+                self.waiting_bytes -= push.frame.bytes();
+                self.chain.applied(push.from, push.frame.header);
+            }
+            self.acknowledge_committed();
+        }
+    }
+}

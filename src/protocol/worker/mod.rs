@@ -1,0 +1,425 @@
+//! The worker: turns pushes and pulls into segments for the shards that own their keys, keeps every
+//! segment until it is answered, and sends it again when a connection was lost, an answer is
+//! overdue, a shard is busy or a range has moved.
+//!
+//! Invariants:
+//! * An operation keeps its timestamp for ever; what is sent again carries the same name and bytes.
+//! * The source of a push (counted buffers) lives here until every segment is acknowledged.
+//! * `settled` is the lowest timestamp of a push that is not acknowledged everywhere; it never falls.
+//! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
+//!
+//! `operation` is what is kept, `slicing` cuts, `answer` takes replies, `resend` sends again.
+
+mod answer;
+mod operation;
+mod resend;
+mod slicing;
+
+use super::identity::Identity;
+use super::machine::{Input, Machine, Output};
+use super::membership::{self, Membership};
+use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
+use crate::keyspace::{KeyRange, Partition};
+use crate::limit;
+use crate::memory::{Block, Pool, TxBuf};
+use crate::wire::{
+    Assignment, Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit,
+};
+use operation::Operation;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub use operation::OperationError;
+
+/// What the program that runs a worker is told.
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// The job is known and its shards are being dialled: tables can be used.
+    Welcome,
+    /// The answer to `next_unit`; `None` when no work is left.
+    Assigned(Option<Unit>),
+    /// The job ends.
+    Ended(Shutdown),
+}
+
+/// What a push or pull works on.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The table.
+    pub table: TableId,
+    /// The key range claimed or asked for; all keys lie inside.
+    pub range: KeyRange,
+    /// Strictly ascending keys (u64), or `None` for every key of the range (dense).
+    pub keys: Option<TxBuf>,
+    /// Operations of this writer that must be applied first.
+    pub after: Vec<Timestamp>,
+}
+
+/// Figures of one worker's traffic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes of push frames, retries included.
+    pub bytes_pushed: u64,
+    /// Bytes of answers to pulls.
+    pub bytes_pulled: u64,
+    /// Segments sent more than once.
+    pub retries: u64,
+}
+
+/// Time of one table.
+#[derive(Debug, Clone, Default)]
+struct TableTime {
+    time: Time,
+    /// Segments pushed at this time, by shard.
+    slices: BTreeMap<NodeId, u32>,
+}
+
+/// The worker's state machine.
+pub struct Worker {
+    identity: Identity,
+    writer: WriterId,
+    pool: Arc<Pool>,
+    membership: Membership,
+    job: Option<JobConfig>,
+    partition: Partition,
+    connected: BTreeSet<NodeId>,
+    times: Vec<TableTime>,
+    operations: BTreeMap<Timestamp, Operation>,
+    /// Open pushes and marks; the first is the settled mark.
+    unacknowledged: BTreeSet<Timestamp>,
+    unacknowledged_bytes: usize,
+    next_timestamp: Timestamp,
+    question: Question,
+    accounts: Accounts,
+    /// First refusal of an operation whose outcome nobody waits for.
+    refusal: Option<OperationError>,
+    traffic: Traffic,
+    resend_at: Nanos,
+    outputs: VecDeque<Output<WorkerEvent>>,
+}
+
+/// The worker's open question for work, kept until it is answered.
+#[derive(Debug, Default)]
+struct Question {
+    sequence: u64,
+    is_open: bool,
+}
+
+/// Accounts of finished units that the scheduler has not heard yet, oldest first.
+#[derive(Debug, Default)]
+struct Accounts {
+    sequence: u64,
+    unheard: VecDeque<(u64, ControlMessage)>,
+}
+
+impl Worker {
+    /// A worker that registers with the scheduler at `scheduler_address`.
+    #[must_use]
+    pub fn new(now: Nanos, identity: Identity, host: String, scheduler_address: &str, pool: Arc<Pool>) -> Worker {
+        let mut outputs = VecDeque::new();
+        Membership::begin(scheduler_address, &mut outputs);
+        let info = NodeInfo { node: identity.node, address: String::new(), host };
+        Worker {
+            identity,
+            writer: WriterId(identity.node.rank()),
+            pool,
+            membership: Membership::new(now, info),
+            job: None,
+            partition: Partition { epoch: identity.epoch, entries: Vec::new() },
+            connected: BTreeSet::new(),
+            times: Vec::new(),
+            operations: BTreeMap::new(),
+            unacknowledged: BTreeSet::new(),
+            unacknowledged_bytes: 0,
+            next_timestamp: Timestamp(1),
+            question: Question::default(),
+            accounts: Accounts::default(),
+            refusal: None,
+            traffic: Traffic::default(),
+            resend_at: now.after(limit::RETRY_TIMEOUT),
+            outputs,
+        }
+    }
+
+    /// The job, once the scheduler has said what it is.
+    #[must_use]
+    pub fn job(&self) -> Option<&JobConfig> {
+        self.job.as_ref()
+    }
+
+    /// This worker's slot.
+    #[must_use]
+    pub fn writer(&self) -> WriterId {
+        self.writer
+    }
+
+    /// What was sent and received so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Whether another operation may begin; otherwise wait for answers first.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let window = self.next_timestamp.0 - self.settled().0;
+        window < limit::WINDOW_TIMESTAMPS as u64 && self.unacknowledged_bytes < limit::WORKER_UNACKNOWLEDGED_BYTES
+    }
+
+    /// Begins a push. `values` holds one value per key, in key order.
+    ///
+    /// # Errors
+    /// When the request does not fit the table; nothing was sent.
+    pub fn push(&mut self, now: Nanos, request: &Request, values: TxBuf) -> Result<Timestamp, OperationError> {
+        let spec = self.spec(request.table)?;
+        request.check(spec, Some(&values))?;
+        let time = self.times[usize::from(request.table.0)].time;
+        let timestamp = self.begin(now, Kind::Push, request, time, Some(&values), None)?;
+        self.count_slices(request.table, timestamp);
+        Ok(timestamp)
+    }
+
+    /// Begins a pull. The answer is taken with [`Worker::take_pulled`].
+    ///
+    /// # Errors
+    /// When the request does not fit the table; nothing was sent.
+    pub fn pull(&mut self, now: Nanos, request: &Request) -> Result<Timestamp, OperationError> {
+        let spec = self.spec(request.table)?;
+        let key_count = request.check(spec, None)?;
+        let target = self.pool.block(key_count * spec.value_size());
+        let time = match spec.consistency {
+            Consistency::Sequential => self.times[usize::from(request.table.0)].time,
+            Consistency::Eventual => Time(0),
+        };
+        self.begin(now, Kind::Pull, request, time, None, Some(target))
+    }
+
+    /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard
+    /// is told how many slices of the old time were sent to it.
+    ///
+    /// # Errors
+    /// When the table is not known.
+    pub fn tick(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
+        self.end_time(now, table, Flags::default())
+    }
+
+    /// Says that this writer pushes no more to the table: nobody waits for it from its time on.
+    ///
+    /// # Errors
+    /// When the table is not known.
+    pub fn finish(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
+        self.end_time(now, table, Flags::FINISHED)
+    }
+
+    /// Whether the operation is answered by every shard.
+    #[must_use]
+    pub fn is_done(&self, timestamp: Timestamp) -> bool {
+        self.operations.get(&timestamp).is_none_or(Operation::is_done)
+    }
+
+    /// Whether every push so far is acknowledged.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.unacknowledged.is_empty()
+    }
+
+    /// Takes the values of a pull that is done: one value per key, in key order.
+    ///
+    /// # Errors
+    /// What the server refused it for.
+    ///
+    /// # Panics
+    /// When the pull is not done or was taken before.
+    pub fn take_pulled(&mut self, timestamp: Timestamp) -> Result<Block, OperationError> {
+        assert!(self.is_done(timestamp), "{timestamp} is still open");
+        match self.operations.remove(&timestamp) {
+            Some(operation) => operation.into_pulled(),
+            None => panic!("{timestamp} was taken before"),
+        }
+    }
+
+    /// Takes the outcome of a push that is done.
+    ///
+    /// # Errors
+    /// What the server refused it for.
+    pub fn take_pushed(&mut self, timestamp: Timestamp) -> Result<(), OperationError> {
+        match self.operations.remove(&timestamp) {
+            Some(operation) => operation.outcome(),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up interest in an operation's outcome. A push is still delivered; a refusal of it is
+    /// told by [`Worker::take_refusal`].
+    pub fn abandon(&mut self, timestamp: Timestamp) {
+        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
+        operation.abandoned = true;
+        if operation.is_done() {
+            let error = self.operations.remove(&timestamp).and_then(|operation| operation.error);
+            self.refusal = self.refusal.take().or(error);
+        }
+    }
+
+    /// The first refusal of an operation that was abandoned, once.
+    pub fn take_refusal(&mut self) -> Option<OperationError> {
+        self.refusal.take()
+    }
+
+    /// Asks for a unit of work; the answer comes as an event. While a question is open this changes nothing.
+    pub fn next_unit(&mut self) {
+        if self.question.is_open {
+            return;
+        }
+        self.question.sequence += 1;
+        self.question.is_open = true;
+        self.ask_again();
+    }
+
+    /// Says that a unit is done, with the learning program's account of it.
+    pub fn unit_done(&mut self, unit: u64, report: Vec<u8>) {
+        self.accounts.sequence += 1;
+        let sequence = self.accounts.sequence;
+        let message = ControlMessage::UnitDone { sequence, unit, report };
+        if self.membership.is_connected() {
+            membership::send(&self.identity, &message, &mut self.outputs);
+        }
+        self.accounts.unheard.push_back((sequence, message));
+    }
+
+    /// Says again what the scheduler has not answered yet.
+    fn ask_again(&mut self) {
+        if !self.membership.is_connected() {
+            return;
+        }
+        for (_, account) in &self.accounts.unheard {
+            membership::send(&self.identity, account, &mut self.outputs);
+        }
+        if self.question.is_open {
+            let question = ControlMessage::NextUnit { sequence: self.question.sequence };
+            membership::send(&self.identity, &question, &mut self.outputs);
+        }
+    }
+
+    /// Tells the scheduler the latest figures; may be lost.
+    pub fn report_progress(&mut self, report: Vec<u8>) {
+        if self.membership.is_connected() {
+            membership::send(&self.identity, &ControlMessage::Progress { report }, &mut self.outputs);
+        }
+    }
+
+    /// Tells the scheduler that this worker cannot go on; the job's end follows as an event.
+    pub fn fail(&mut self, why: Shutdown) {
+        self.membership.fail(&self.identity, why, &mut self.outputs);
+    }
+
+    fn spec(&self, table: TableId) -> Result<&TableSpec, OperationError> {
+        let tables = self.job.as_ref().map_or(&[][..], |job| &job.tables);
+        tables.get(usize::from(table.0)).ok_or(OperationError::UnknownTable(table))
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.unacknowledged.first().copied().unwrap_or(self.next_timestamp)
+    }
+
+    fn on_control(&mut self, now: Nanos, message: ControlMessage) {
+        self.membership.on_heard(now);
+        match message {
+            ControlMessage::Welcome { config, partition, servers } => self.on_welcome(now, config, partition, &servers),
+            ControlMessage::UnitDoneHeard { sequence } => {
+                self.accounts.unheard.retain(|(unheard, _)| *unheard > sequence);
+            }
+            ControlMessage::Assigned { sequence, assignment } => self.on_assigned(sequence, assignment),
+            ControlMessage::Shutdown(shutdown) => self.on_shutdown(shutdown),
+            // A heartbeat was heard above; the rest is not for workers.
+            _ => {}
+        }
+    }
+
+    fn on_welcome(&mut self, now: Nanos, config: JobConfig, partition: Partition, servers: &[NodeInfo]) {
+        if !partition.is_whole() || self.job.is_some() && partition.epoch <= self.partition.epoch {
+            return;
+        }
+        for server in servers {
+            let address = server.address.clone();
+            self.outputs.push_back(Output::Connect { peer: server.node, address });
+        }
+        self.identity.epoch = partition.epoch;
+        self.partition = partition;
+        self.membership.on_welcome();
+        if self.job.is_none() {
+            self.times = vec![TableTime::default(); config.tables.len()];
+            self.job = Some(config);
+            self.outputs.push_back(Output::Event(WorkerEvent::Welcome));
+        } else {
+            self.slice_again(now);
+        }
+    }
+
+    fn on_shutdown(&mut self, shutdown: Shutdown) {
+        if self.membership.on_shutdown(&self.identity, &mut self.outputs) {
+            self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
+        }
+    }
+
+    fn on_assigned(&mut self, sequence: u64, assignment: Assignment) {
+        if sequence != self.question.sequence || !std::mem::take(&mut self.question.is_open) {
+            return;
+        }
+        let unit = match assignment {
+            Assignment::Unit(unit) => Some(unit),
+            Assignment::Finished => None,
+        };
+        self.outputs.push_back(Output::Event(WorkerEvent::Assigned(unit)));
+    }
+}
+
+impl Machine for Worker {
+    type Event = WorkerEvent;
+
+    fn handle(&mut self, now: Nanos, input: Input) {
+        match input {
+            Input::Frame { from: NodeId::SCHEDULER, frame } if frame.header.kind == Kind::Control => {
+                if let Ok(message) = ControlMessage::from_frame(&frame) {
+                    self.on_control(now, message);
+                }
+            }
+            Input::Frame { from, frame } => self.on_answer(now, from, &frame),
+            Input::Connected { peer: NodeId::SCHEDULER, .. } => {
+                self.membership.on_connected(now, &self.identity, &mut self.outputs);
+                self.ask_again();
+            }
+            Input::Connected { peer, .. } => {
+                self.connected.insert(peer);
+                self.send_open_to(now, peer);
+            }
+            Input::Lost { peer: NodeId::SCHEDULER, .. } => self.membership.on_lost(now),
+            Input::Lost { peer, .. } => {
+                self.connected.remove(&peer);
+            }
+            Input::Refused { peer, reason } => {
+                let message = format!("{}: {peer} refuses this node: {reason}", self.identity.node);
+                let shutdown = Shutdown { exit_code: crate::error::ExitCode::CannotStart as u8, message };
+                self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Nanos) {
+        if let Some(shutdown) = self.membership.on_timeout(now, &self.identity, &mut self.outputs) {
+            self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
+        }
+        if now >= self.resend_at {
+            self.send_overdue(now);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Nanos> {
+        let resend = (!self.operations.is_empty() || self.question.is_open || !self.accounts.unheard.is_empty())
+            .then_some(self.resend_at);
+        [self.membership.poll_timeout(), resend].into_iter().flatten().min()
+    }
+
+    fn poll_output(&mut self) -> Option<Output<WorkerEvent>> {
+        self.outputs.pop_front()
+    }
+}

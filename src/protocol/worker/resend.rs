@@ -1,0 +1,68 @@
+//! Sending segments: at first, when a connection stands again, and when an answer is overdue.
+
+use super::Worker;
+use super::operation::SegmentState;
+use crate::id::{Nanos, NodeId, Timestamp};
+use crate::limit;
+use crate::protocol::machine::Output;
+use crate::wire::Kind;
+
+impl Worker {
+    /// Sends one open segment if its shard is connected; otherwise it goes out on `Connected`.
+    pub(super) fn send_segment(&mut self, now: Nanos, timestamp: Timestamp, index: usize) {
+        let settled = self.settled();
+        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
+        let segment = &mut operation.segments[index];
+        if segment.state == SegmentState::Done || !self.connected.contains(&segment.to) {
+            return;
+        }
+        if segment.state != SegmentState::Unsent {
+            self.traffic.retries += 1;
+        }
+        segment.state = SegmentState::Sent(now);
+        segment.header.settled = settled;
+        let (to, kind) = (segment.to, segment.header.kind);
+        let frame = operation.frame(index);
+        if kind == Kind::Push {
+            self.traffic.bytes_pushed += frame.bytes() as u64;
+        }
+        self.outputs.push_back(Output::Send { to, frame });
+    }
+
+    /// A connection stands (again): whatever is open for this shard is sent, for what was on its
+    /// way when the last connection broke may be lost.
+    pub(super) fn send_open_to(&mut self, now: Nanos, peer: NodeId) {
+        let of_peer = |segment: &super::operation::Segment| {
+            segment.to == peer && !matches!(segment.state, SegmentState::Done | SegmentState::Moved)
+        };
+        self.send_where(now, of_peer);
+    }
+
+    /// Sends what was refused for now or has waited too long for an answer.
+    pub(super) fn send_overdue(&mut self, now: Nanos) {
+        self.send_where(now, |segment| match segment.state {
+            SegmentState::Sent(at) => now >= at.after(limit::RETRY_TIMEOUT),
+            SegmentState::Backoff(until) => now >= until,
+            _ => false,
+        });
+        let due = |state: SegmentState| match state {
+            SegmentState::Sent(at) => Some(at.after(limit::RETRY_TIMEOUT)),
+            SegmentState::Backoff(until) => Some(until),
+            _ => None,
+        };
+        let segments = self.operations.values().flat_map(|operation| &operation.segments);
+        let next = segments.filter_map(|segment| due(segment.state)).min();
+        let latest = now.after(limit::RETRY_TIMEOUT);
+        self.resend_at = next.map_or(latest, |next| next.clamp(Nanos(now.0 + 1), latest));
+        self.ask_again();
+    }
+
+    fn send_where(&mut self, now: Nanos, wanted: impl Fn(&super::operation::Segment) -> bool) {
+        let mut due = Vec::new();
+        for (&timestamp, operation) in &self.operations {
+            let indexes = operation.segments.iter().enumerate().filter(|(_, segment)| wanted(segment));
+            due.extend(indexes.map(|(index, _)| (timestamp, index)));
+        }
+        due.into_iter().for_each(|(timestamp, index)| self.send_segment(now, timestamp, index));
+    }
+}
