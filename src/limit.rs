@@ -30,6 +30,9 @@ pub const TABLES: usize = 256;
 /// Nodes of one job.
 pub const NODES: usize = 1 << 16;
 
+/// Bytes of one line of a training file.
+pub const DATA_LINE_BYTES: usize = 64 << 20;
+
 /// Numbers per key.
 pub const WIDTH: usize = 4096;
 

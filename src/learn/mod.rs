@@ -1,1 +1,3 @@
-//! learn
+//! Data readers and learning algorithms, written on the public client alone, as a user would.
+
+pub mod data;

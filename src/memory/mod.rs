@@ -9,16 +9,19 @@
 //!   pool with the last one. So the source of a send cannot change while the send is under way.
 //! * An [`RxBuf`] is what a transport received: one owner, read through views, given back on drop.
 //! * An [`Array`] is a growable array of plain numbers in pool memory, for the store's chunks.
+//! * A [`MappedFile`] is a file as read-only memory.
 //!
 //! Invariant: a byte is either owned by exactly one `Block`, `Array` or `RxBuf`, or immutable behind
 //! `TxBuf`s, or free in its pool. All start addresses are aligned to [`ALIGNMENT`].
 
 mod array;
 mod buffer;
+mod mapped;
 mod pool;
 
 pub use array::Array;
 pub use buffer::{Block, RxBuf, TxBuf};
+pub use mapped::MappedFile;
 pub use pool::{Pool, PoolUsage};
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
