@@ -1,10 +1,11 @@
 //! The house rules, read off the source tree: layer arrows, places of `unsafe`, no panics without a
-//! reason, lengths and names. A failure names file, line, rule and what was found.
+//! reason, lengths, names and licences. A failure names file, line, rule and what was found.
 //!
 //! Each rule is tested beside it on snippets that break it: a check that cannot fail is a defect.
 
 mod hazard;
 mod layer;
+mod licence;
 mod path;
 mod shape;
 mod source;
@@ -41,6 +42,12 @@ fn a_violation_names_file_line_and_rule() {
     let found = violations(&[source]);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].to_string(), format!("src/clock/mod.rs:2: {}: clock -> node", layer::ARROW));
+}
+
+#[test]
+fn every_dependency_may_be_linked() {
+    let found = licence::unwelcome(root());
+    assert!(found.is_empty(), "licences that are not permissive:\n{}", found.join("\n"));
 }
 
 #[test]

@@ -35,8 +35,11 @@ fn read(frame: &RxFrame) {
     for dependency in body.dependencies {
         assert_eq!(*dependency, Dependency::new(dependency.timestamp(), dependency.range()));
     }
-    assert_eq!(frame.values::<f32>().is_ok(), body.values.len() % 4 == 0);
-    assert_eq!(frame.values::<u64>().is_ok(), body.values.len() % 8 == 0 && body.values.as_ptr().addr() % 8 == 0);
+    assert_eq!(frame.values::<f32>().is_ok(), body.values.len().is_multiple_of(4));
+    assert_eq!(
+        frame.values::<u64>().is_ok(),
+        body.values.len().is_multiple_of(8) && body.values.as_ptr().addr().is_multiple_of(8)
+    );
     if frame.header.kind == Kind::Control {
         let _ = ControlMessage::from_frame(frame);
     }
