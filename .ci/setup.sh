@@ -84,13 +84,13 @@ rhel_package() {
 }
 
 # rust_packages FAMILY VERSION: the packages that bring Rust; fails where none is new enough.
-# Debian 12 has a current toolchain beside its old one (kept for the browsers), Debian 13 has rustup,
-# Ubuntu has versioned packages, and RHEL updates its rust-toolset.
+# Debian keeps a current toolchain for its browsers beside its old one, Ubuntu has versioned packages,
+# RHEL updates its rust-toolset; rustup serves the other releases of Debian and Ubuntu.
 rust_packages() {
     local lint=
     [ "$goal" = demo ] || lint=yes
     case "$1 $2" in
-        'debian 12') echo cargo-web rustc-web ${lint:+rustfmt-web rust-web-clippy} ;;
+        'debian 12' | 'debian 13') echo cargo-web rustc-web ${lint:+rustfmt-web rust-web-clippy} ;;
         'ubuntu 22.04' | 'ubuntu 24.04') echo cargo-1.89 rustc-1.89 ${lint:+rustfmt-1.89 rust-1.89-clippy} ;;
         'ubuntu '2[6-9].*) echo cargo rustc ${lint:+rustfmt rust-clippy} ;;
         debian* | ubuntu*) echo rustup ;;

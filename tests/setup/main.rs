@@ -36,8 +36,8 @@ fn expected(system: &str, goal: &str) -> String {
     let lint = |packages: &str| if goal == "demo" { String::new() } else { format!(" {packages}") };
     let apt = |rust: &str, linters: &str| format!("apt-get update\n{APT} {rust}{}\n", lint(linters));
     match system {
-        "debian-12" => apt("cargo-web rustc-web", "rustfmt-web rust-web-clippy"),
-        "debian-13" => {
+        "debian-12" | "debian-13" => apt("cargo-web rustc-web", "rustfmt-web rust-web-clippy"),
+        "ubuntu-25.10" => {
             let components = lint("--component rustfmt,clippy");
             format!(
                 "apt-get update\n{APT} rustup\n\
@@ -53,7 +53,8 @@ fn expected(system: &str, goal: &str) -> String {
     }
 }
 
-const SYSTEMS: [&str; 7] = ["debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04", "rhel-8", "rhel-9", "rocky-9"];
+const SYSTEMS: [&str; 8] =
+    ["debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04", "ubuntu-25.10", "rhel-8", "rhel-9", "rocky-9"];
 
 #[test]
 fn a_dry_run_prints_the_commands_of_each_known_system() {
@@ -68,7 +69,7 @@ fn a_dry_run_prints_the_commands_of_each_known_system() {
 
 #[test]
 fn sudo_stands_before_what_needs_root_and_before_nothing_else() {
-    let output = set_up("debian-13", &["--dry-run", "--privilege", "sudo"]);
+    let output = set_up("ubuntu-25.10", &["--dry-run", "--privilege", "sudo"]);
     let lines: Vec<bool> = stdout(&output).lines().map(|line| line.starts_with("sudo ")).collect();
     assert_eq!(lines, [true, true, false, false]);
 }
