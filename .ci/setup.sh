@@ -54,7 +54,7 @@ missing_tools() {
     [ "$fresh" = no ] && [ -e /usr/include/stdio.h ] || echo libc
     has pkg-config || echo pkg-config
     # Cargo checks its registry by these; bare container images come without them.
-    [ "$fresh" = no ] && ls /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt 2>/dev/null | grep -q . ||
+    [ "$fresh" = no ] && [ -e /etc/ssl/certs/ca-certificates.crt -o -e /etc/pki/tls/certs/ca-bundle.crt ] ||
         echo ca-certificates
     [ "$goal" != soak ] || has c++ || has g++ || echo g++
 }
@@ -99,19 +99,24 @@ rust_packages() {
     esac
 }
 
-# rustup_commands: as the user who builds, never as root by sudo.
+# rustup_commands MISSING: as the user who builds, never as root by sudo. The user's default
+# toolchain stays what it is; .ci/toolchain.sh finds the new one.
 rustup_commands() {
-    local components=
-    [ "$goal" = demo ] || components=' --component rustfmt,clippy'
-    echo "rustup toolchain install stable --profile minimal$components"
-    echo "rustup default stable"
+    case " $1 " in
+        *' rust '*)
+            local components=
+            [ "$goal" = demo ] || components=' --component rustfmt,clippy'
+            echo "rustup toolchain install stable --profile minimal$components"
+            ;;
+        *) echo "rustup component add $1" ;;
+    esac
 }
 
 # plan FAMILY VERSION: prints the commands, those for root with the mark "root:".
 plan() {
     local family=$1 version=$2 packages=() tool rust
     for tool in $(missing_tools); do packages+=("$("${family/ubuntu/debian}_package" "$tool")"); done
-    rust=$(missing_rust)
+    rust=$(echo $(missing_rust))
     local by_rustup=no
     if [ -n "$rust" ]; then
         if has rustup; then
@@ -137,7 +142,7 @@ plan() {
                 ;;
         esac
     fi
-    [ "$by_rustup" = no ] || rustup_commands
+    [ "$by_rustup" = no ] || rustup_commands "$rust"
 }
 
 # joined_for_root COMMANDS: all root commands as one line.

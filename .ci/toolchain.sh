@@ -1,6 +1,7 @@
 # Finds a Rust toolchain that is new enough and puts it first on PATH. Sourced, never run.
 #
-# Looks at PATH, at rustup's folder and at the versioned folders of Ubuntu's packages, newest first.
+# Looks at PATH, at rustup's folder, at its stable toolchain even where that is not the default, and
+# at the versioned folders of Ubuntu's packages, newest first.
 # Afterwards `cargo`, `rustc`, `rustfmt` and `clippy` all come from the same place.
 
 RUST_VERSION_MIN=1.89
@@ -21,6 +22,7 @@ find_toolchain() {
     local folder version
     local IFS=$'\n'
     for folder in $(tr ':' '\n' <<<"$PATH") "${CARGO_HOME:-$HOME/.cargo}/bin" \
+        $(rustup which --toolchain stable rustc 2>/dev/null | xargs -r dirname) \
         $(ls -d /usr/lib/rust-1.*/bin 2>/dev/null | sort -rV); do
         version=$(rust_version "$folder") || continue
         if version_at_least "$version" "$RUST_VERSION_MIN"; then

@@ -41,7 +41,7 @@ fn expected(system: &str, goal: &str) -> String {
             let components = lint("--component rustfmt,clippy");
             format!(
                 "apt-get update\n{APT} rustup\n\
-                 rustup toolchain install stable --profile minimal{components}\nrustup default stable\n"
+                 rustup toolchain install stable --profile minimal{components}\n"
             )
         }
         "ubuntu-22.04" | "ubuntu-24.04" => apt("cargo-1.89 rustc-1.89", "rustfmt-1.89 rust-1.89-clippy"),
@@ -71,7 +71,7 @@ fn a_dry_run_prints_the_commands_of_each_known_system() {
 fn sudo_stands_before_what_needs_root_and_before_nothing_else() {
     let output = set_up("ubuntu-25.10", &["--dry-run", "--privilege", "sudo"]);
     let lines: Vec<bool> = stdout(&output).lines().map(|line| line.starts_with("sudo ")).collect();
-    assert_eq!(lines, [true, true, false, false]);
+    assert_eq!(lines, [true, true, false]);
 }
 
 #[test]
