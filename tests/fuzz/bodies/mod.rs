@@ -1,0 +1,12 @@
+//! What each fuzz target does with its bytes, as plain functions: the fuzzer calls them with bytes
+//! of its own, `tests/fuzz_corpus.rs` with those that are kept. They panic on a defect and return
+//! otherwise, whatever the bytes are.
+
+pub(crate) mod control;
+pub(crate) mod frame;
+
+/// A target: its name, which is also the folder of its corpus, and what it does.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub(crate) const TARGETS: [Target; 2] = [("frame", frame::frame), ("control", control::control)];

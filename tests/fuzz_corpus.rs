@@ -1,0 +1,154 @@
+//! Replays the kept inputs of every fuzz target, and shortened and damaged forms of each.
+//!
+//! The inputs lie in `tests/fuzz/corpus/TARGET`. `PARASHARD_WRITE_CORPUS=1` writes the examples
+//! that this file makes itself there anew, after a change of a format.
+
+#[path = "fuzz/bodies/mod.rs"]
+mod bodies;
+
+use bodies::TARGETS;
+use parashard::id::{Epoch, NodeId, TableId, Timestamp};
+use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
+use parashard::memory::TxBuf;
+use parashard::wire::{
+    Assignment, Consistency, ControlMessage, DType, Dependency, Ftrl, Header, JobConfig, Kind, Layout, NodeInfo,
+    SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
+};
+use std::path::{Path, PathBuf};
+use zerocopy::IntoBytes;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target)
+}
+
+/// The kept inputs of a target, in order of their names.
+fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(corpus(target)).expect("the corpus has a folder for each target");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a readable input"))).collect()
+}
+
+fn run(path: &Path, what: &str, body: fn(&[u8]), data: &[u8]) {
+    let outcome = std::panic::catch_unwind(|| body(data));
+    assert!(outcome.is_ok(), "{}, {what}: the decoder panicked", path.display());
+}
+
+#[test]
+fn every_kept_input_is_survived() {
+    for (target, body) in TARGETS {
+        let inputs = inputs(target);
+        assert!(!inputs.is_empty(), "the corpus of {target} is empty");
+        inputs.iter().for_each(|(path, data)| run(path, "as it is", body, data));
+    }
+}
+
+#[test]
+fn every_kept_input_is_survived_when_it_is_cut_or_damaged() {
+    for (target, body) in TARGETS {
+        for (path, data) in inputs(target) {
+            let step = data.len() / 256 + 1;
+            for place in (0..data.len()).step_by(step) {
+                run(&path, &format!("cut to {place} bytes"), body, &data[..place]);
+                for value in [0, 0x7f, 0x80, 0xff, data[place] ^ 1] {
+                    let mut damaged = data.clone();
+                    damaged[place] = value;
+                    run(&path, &format!("byte {place} set to {value}"), body, &damaged);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_today_are_in_the_corpus() {
+    let write = std::env::var_os("PARASHARD_WRITE_CORPUS").is_some();
+    for (target, name, bytes) in examples() {
+        let path = corpus(target).join(name);
+        if write {
+            std::fs::create_dir_all(corpus(target)).expect("a folder");
+            std::fs::write(&path, &bytes).expect("a file");
+        }
+        let kept = std::fs::read(&path).unwrap_or_default();
+        assert_eq!(kept, bytes, "{} is not what is written today; see the head of this test", path.display());
+    }
+}
+
+fn examples() -> Vec<(&'static str, String, Vec<u8>)> {
+    let messages = messages();
+    let control = messages.iter().map(|(name, message)| {
+        let frame = message.to_frame(NodeId::worker(1));
+        ("control", (*name).to_owned(), frame.body_parts().concat())
+    });
+    let wrapped =
+        messages.iter().take(2).map(|(name, message)| (format!("control-{name}"), message.to_frame(NodeId::SCHEDULER)));
+    let frames = frames().into_iter().chain(wrapped).map(|(name, frame)| ("frame", name, contiguous(&frame)));
+    control.chain(frames).collect()
+}
+
+fn contiguous(frame: &TxFrame) -> Vec<u8> {
+    [frame.encode_header().as_bytes(), &frame.body_parts().concat()].concat()
+}
+
+fn frames() -> Vec<(String, TxFrame)> {
+    let mut push = Header::new(Kind::Push, NodeId::worker(3));
+    (push.timestamp, push.range) = (Timestamp(7), KeyRange::new(0, 1 << 20));
+    (push.key_count, push.key_bytes, push.value_bytes, push.dependency_count) = (3, 24, 12, 1);
+    let push = TxFrame {
+        header: push,
+        dependencies: vec![Dependency::new(Timestamp(6), KeyRange::new(5, 900))],
+        keys: Some(TxBuf::from_vec(vec![5u64, 80, 900])),
+        values: Some(TxBuf::from_vec(vec![0.5f32, -1.0, 3.25])),
+    };
+    let mut pull = Header::new(Kind::Pull, NodeId::worker(3));
+    (pull.key_count, pull.key_bytes, pull.digest) = (2, 16, 0x1234_5678);
+    let pull = TxFrame { keys: Some(TxBuf::from_vec(vec![80u64, 81])), ..TxFrame::bare(pull) };
+    let mut dense = Header::new(Kind::PullReply, NodeId::server(1, 2));
+    (dense.dtype, dense.width, dense.value_bytes) = (DType::F64, 2, 64);
+    let dense = TxFrame { values: Some(TxBuf::from_vec(vec![1.5f64; 8])), ..TxFrame::bare(dense) };
+    let mark = TxFrame::bare(Header::new(Kind::EndOfTime, NodeId::worker(0)));
+    [("push", push), ("pull", pull), ("dense-reply", dense), ("end-of-time", mark)]
+        .map(|(name, frame)| (name.to_owned(), frame))
+        .into()
+}
+
+fn table() -> TableSpec {
+    TableSpec {
+        id: TableId(0),
+        name: "weights".into(),
+        dtype: DType::F32,
+        width: 1,
+        key_end: 1 << 20,
+        layout: Layout::Sparse,
+        update: UpdateFunction::Ftrl(Ftrl { alpha: 0.1, beta: 1.0, l1: 1.0, l2: 0.0 }),
+        consistency: Consistency::Eventual,
+    }
+}
+
+fn messages() -> Vec<(&'static str, ControlMessage)> {
+    let server = NodeInfo { node: NodeId::server(0, 1), address: "127.0.0.1:4000".into(), host: "a".into() };
+    let half = u64::MAX / 2;
+    let entry = |begin, end, rank| PartitionEntry {
+        positions: KeyRange::new(begin, end),
+        owner: NodeId::server(rank, 0),
+        replicas: vec![NodeId::server(1 - rank, 0)],
+    };
+    let partition = Partition { epoch: Epoch(1), entries: vec![entry(0, half, 0), entry(half, u64::MAX, 1)] };
+    let config = JobConfig { tables: vec![table()], writers: 2, program: vec![1, 2, 3] };
+    let section =
+        SectionInfo { table: 0, range: KeyRange::new(0, 900), key_count: 4, bytes: 64, checksum: 0xdead_beef };
+    let save = SaveTask { path: "a.model".into(), nonce: 9, with_state: true, offsets: vec![4096, 8192] };
+    let shutdown = Shutdown { exit_code: 4, message: "server 0 is gone".into() };
+    vec![
+        ("welcome", ControlMessage::Welcome { config, partition, servers: vec![server.clone()] }),
+        ("register", ControlMessage::Register(server)),
+        ("next-unit", ControlMessage::NextUnit { sequence: 4, finished: Some(3), report: vec![7; 5] }),
+        (
+            "assigned",
+            ControlMessage::Assigned { sequence: 4, assignment: Assignment::Unit(Unit { id: 8, payload: vec![1; 9] }) },
+        ),
+        ("save", ControlMessage::Task { sequence: 1, task: Task::Save(save) }),
+        ("sections", ControlMessage::TaskDone { sequence: 1, reply: TaskReply::Sections(vec![section]) }),
+        ("shutdown", ControlMessage::Shutdown(shutdown)),
+    ]
+}
