@@ -127,7 +127,7 @@ impl Reject {
 }
 
 /// The dialling side between hello and verdict.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ClientHandshake {
     hello: Hello,
     /// Known from the challenge on.
@@ -201,7 +201,7 @@ fn expect_reply(bytes: &[u8; REPLY_BYTES], expected: ReplyCode) -> Result<Reply,
 }
 
 /// The listening side between challenge and verdict.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerHandshake {
     hello: Hello,
     challenge: Reply,

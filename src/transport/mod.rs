@@ -15,6 +15,7 @@
 //! * Only authenticated peers produce events; see [`handshake`].
 
 pub mod handshake;
+pub mod tcp;
 
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Incarnation, Nanos, NodeId};
