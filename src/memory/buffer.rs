@@ -214,6 +214,10 @@ impl Deref for RxBuf {
 }
 
 fn typed<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> &[T] {
+    // No bytes may lie anywhere, an empty body's at an odd address.
+    if bytes.is_empty() {
+        return &[];
+    }
     match <[T]>::ref_from_bytes(bytes) {
         Ok(numbers) => numbers,
         Err(_) => panic!("{} bytes at this address are no whole aligned numbers", bytes.len()),
@@ -236,6 +240,12 @@ mod tests {
         assert_ne!(pool.usage().used_bytes, 0);
         drop(second);
         assert_eq!(pool.usage().used_bytes, 0);
+    }
+
+    #[test]
+    fn no_bytes_are_no_numbers_of_any_type() {
+        assert_eq!(RxBuf::empty().typed::<u64>(0..0), &[] as &[u64]);
+        assert_eq!(TxBuf::empty().typed::<f64>(), &[] as &[f64]);
     }
 
     #[test]

@@ -14,6 +14,9 @@
 //!   until [`Transport::disconnect`]. Who is dead is decided elsewhere.
 //! * Only authenticated peers produce events; see [`handshake`].
 
+pub mod handshake;
+pub mod tcp;
+
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Incarnation, Nanos, NodeId};
 use crate::wire::{RxFrame, TxFrame};

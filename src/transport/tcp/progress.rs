@@ -1,0 +1,142 @@
+//! The loop of the fabric: what the poller says, what the clock says, and whose turn it is.
+
+use super::receiver::{Origin, Turn};
+use super::timers::Timer;
+use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER};
+use crate::id::Nanos;
+use crate::transport::Incoming;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Frames of one connection before others get their turn.
+const FRAMES_PER_TURN: usize = 64;
+
+impl TcpTransport {
+    /// Everything but data: timers, new connections, handshakes.
+    pub(super) fn set_up(&mut self, now: Nanos) {
+        if !std::mem::take(&mut self.polled)
+            && let Err(error) = self.collect(Some(Duration::ZERO))
+        {
+            tracing::warn!("cannot ask the poller: {error}");
+        }
+        while let Some(timer) = self.timers.due(now) {
+            match timer {
+                Timer::Accept => self.acceptable = true,
+                Timer::Dial(peer) => self.attempt(now, peer),
+                Timer::Deadline(slot) => self.expire(now, slot),
+            }
+        }
+        self.accept(now);
+        while let Some(slot) = self.advancing.pop() {
+            self.advance(now, slot);
+        }
+    }
+
+    /// Writes what is queued, one turn each.
+    pub(super) fn write_queued(&mut self, _now: Nanos) {
+        let mut again = 0;
+        while let Some(slot) = self.writable.get(again).copied() {
+            let Some(Connection::Standing(session)) = self.connections.at_mut(slot) else {
+                self.writable.swap_remove(again);
+                continue;
+            };
+            if session.write() {
+                again += 1;
+                continue;
+            }
+            self.writable.swap_remove(again);
+            if session.has_failed() && session.announce(true) {
+                self.readable.push_back(slot);
+            }
+        }
+    }
+
+    /// Reads from whoever may have something, in turns.
+    pub(super) fn read_ready(&mut self, now: Nanos, incoming: &mut Vec<Incoming>, frames_max: usize) {
+        let mut budget = frames_max;
+        while budget > 0
+            && let Some(slot) = self.readable.pop_front()
+        {
+            let Some(Connection::Standing(session)) = self.connections.at_mut(slot) else { continue };
+            let before = incoming.len();
+            let origin = Origin { job: self.identity.job, peer: session.peer, pool: &self.pool };
+            match session.read(&origin, incoming, budget.min(FRAMES_PER_TURN)) {
+                Ok(Turn::Drained) => {}
+                Ok(Turn::Over) => self.readable.push_back(slot),
+                Err(reason) => self.lose(now, slot, reason),
+            }
+            // A turn that gave no frame was work as well.
+            budget = budget.saturating_sub((incoming.len() - before).max(1));
+        }
+    }
+
+    /// Polls for as long as `spin` says, then sleeps.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.polled = true;
+        if self.has_work() {
+            self.woken = false;
+            return self.collect(Some(Duration::ZERO)).map(|_| ());
+        }
+        let mut rest = timeout;
+        if !self.spin.is_zero() {
+            let begin = Instant::now();
+            let spin = timeout.map_or(self.spin, |timeout| timeout.min(self.spin));
+            while begin.elapsed() < spin {
+                if self.collect(Some(Duration::ZERO))? {
+                    self.woken = false;
+                    return Ok(());
+                }
+                std::hint::spin_loop();
+            }
+            rest = timeout.map(|timeout| timeout.saturating_sub(begin.elapsed()));
+        }
+        self.collect(rest)?;
+        self.woken = false;
+        Ok(())
+    }
+
+    /// Whether a sleep would leave something undone.
+    fn has_work(&self) -> bool {
+        let idle = self.readable.is_empty()
+            && self.writable.is_empty()
+            && self.advancing.is_empty()
+            && self.pending.is_empty();
+        !idle || self.woken || self.can_accept()
+    }
+
+    /// Asks the poller and notes who can go on. Returns whether it said anything.
+    fn collect(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        for event in &self.events {
+            match event.token() {
+                WAKER => self.woken = true,
+                LISTENER => self.acceptable = true,
+                token => {
+                    let slot = token.0 - FIRST_CONNECTION;
+                    match self.connections.at_mut(slot) {
+                        Some(Connection::Handshaking(handshaking)) => {
+                            if !std::mem::replace(&mut handshaking.in_advancing, true) {
+                                self.advancing.push(slot);
+                            }
+                        }
+                        Some(Connection::Standing(session)) => {
+                            let hangup = event.is_read_closed() || event.is_error();
+                            if (event.is_readable() || hangup) && session.announce(hangup) {
+                                self.readable.push_back(slot);
+                            }
+                            if event.is_writable() && session.unblock() {
+                                self.writable.push(slot);
+                            }
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+        Ok(!self.events.is_empty())
+    }
+}

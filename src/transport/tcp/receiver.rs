@@ -1,0 +1,179 @@
+//! The way in of one connection: a staging buffer for small frames, and one body under way.
+//!
+//! One large read fills the staging buffer with as many small frames as there are. A body that is
+//! not there as a whole gets its block at once; the rest of it is read straight into that block,
+//! with a little room behind it for the next header. A header is checked before its body is allocated.
+
+use crate::id::{JobId, NodeId};
+use crate::memory::{Block, Pool, RxBuf};
+use crate::transport::Incoming;
+use crate::wire::{HEADER_BYTES, Header, RawHeader, RxFrame, WireError};
+use mio::net::TcpStream;
+use std::io::{self, IoSliceMut, Read};
+use std::sync::Arc;
+
+const STAGING_BYTES: usize = 64 * 1024;
+/// Room behind a body under way: what lands here of the next body has to be copied.
+const BEHIND_BODY_BYTES: usize = 2048;
+/// Reads of one connection before others get their turn.
+const READS_PER_TURN: usize = 16;
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReceiveError {
+    #[error("closed by the peer")]
+    Closed,
+    #[error("{0}")]
+    Network(#[from] io::Error),
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    #[error("a frame in the name of {0}")]
+    Source(NodeId),
+    #[error("a frame of {0}")]
+    Job(JobId),
+}
+
+/// Whether a turn found everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The socket is empty: the poller tells when there is more.
+    Drained,
+    /// More may be there.
+    Over,
+}
+
+/// Who may send on the connection, and where bodies go.
+#[derive(Debug)]
+pub(super) struct Origin<'a> {
+    pub(super) job: JobId,
+    pub(super) peer: NodeId,
+    pub(super) pool: &'a Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Body {
+    raw: RawHeader,
+    header: Header,
+    block: Block,
+    filled: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Receiver {
+    staging: Box<[u8]>,
+    /// Bytes of `staging` that are not parsed yet.
+    begin: usize,
+    end: usize,
+    /// While a body is under way the staging buffer holds nothing before it.
+    body: Option<Body>,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Receiver {
+        Receiver { staging: vec![0; STAGING_BYTES].into_boxed_slice(), begin: 0, end: 0, body: None }
+    }
+
+    /// Takes frames from the stream, at most `frames_max`. `to_the_end` reads until the kernel
+    /// says that there is nothing, because the end of the stream is already announced.
+    pub(super) fn receive(
+        &mut self,
+        stream: &TcpStream,
+        origin: &Origin<'_>,
+        to_the_end: bool,
+        incoming: &mut Vec<Incoming>,
+        frames_max: usize,
+    ) -> Result<Turn, ReceiveError> {
+        let incoming_max = incoming.len() + frames_max;
+        let mut drained = false;
+        for _ in 0..READS_PER_TURN {
+            self.parse(origin, incoming, incoming_max)?;
+            if incoming.len() >= incoming_max {
+                return Ok(Turn::Over);
+            }
+            if drained {
+                return Ok(Turn::Drained);
+            }
+            // A read that gets less than it asked for has emptied the socket.
+            drained = match self.fill(stream) {
+                Ok((0, _)) => return Err(ReceiveError::Closed),
+                Ok((bytes, asked)) => bytes < asked && !to_the_end,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(Turn::Over)
+    }
+
+    /// One read into wherever the next bytes belong. Returns the bytes read and the bytes asked for.
+    fn fill(&mut self, mut stream: &TcpStream) -> io::Result<(usize, usize)> {
+        let Some(body) = &mut self.body else {
+            self.staging.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, self.end - self.begin);
+            let room = &mut self.staging[self.end..];
+            let asked = room.len();
+            let bytes = stream.read(room)?;
+            self.end += bytes;
+            return Ok((bytes, asked));
+        };
+        let rest = &mut body.block[body.filled..];
+        let (rest_bytes, asked) = (rest.len(), rest.len() + BEHIND_BODY_BYTES);
+        let mut slices = [IoSliceMut::new(rest), IoSliceMut::new(&mut self.staging[..BEHIND_BODY_BYTES])];
+        let bytes = stream.read_vectored(&mut slices)?;
+        body.filled += bytes.min(rest_bytes);
+        (self.begin, self.end) = (0, bytes.saturating_sub(rest_bytes));
+        Ok((bytes, asked))
+    }
+
+    /// Turns what is there into frames.
+    fn parse(
+        &mut self,
+        origin: &Origin<'_>,
+        incoming: &mut Vec<Incoming>,
+        incoming_max: usize,
+    ) -> Result<(), ReceiveError> {
+        while incoming.len() < incoming_max {
+            if let Some(body) = self.body.take_if(|body| body.filled == body.block.len()) {
+                let frame = RxFrame::new(&body.raw, body.header, RxBuf::new(body.block))?;
+                incoming.push(Incoming::Frame { from: origin.peer, frame });
+                continue;
+            }
+            if self.body.is_some() || !self.parse_header(origin, incoming)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next header, if it is there, and what is there of its body. Returns whether it was.
+    fn parse_header(&mut self, origin: &Origin<'_>, incoming: &mut Vec<Incoming>) -> Result<bool, ReceiveError> {
+        let staged = &self.staging[self.begin..self.end];
+        if staged.len() < HEADER_BYTES {
+            return Ok(false);
+        }
+        let (raw, header) = RxFrame::decode_header(staged)?;
+        check_origin(origin, &header)?;
+        self.begin += HEADER_BYTES;
+        if header.body_bytes() == 0 {
+            let frame = RxFrame::new(&raw, header, RxBuf::empty())?;
+            incoming.push(Incoming::Frame { from: origin.peer, frame });
+            return Ok(true);
+        }
+        let mut block = origin.pool.block(header.body_bytes());
+        let filled = header.body_bytes().min(self.end - self.begin);
+        block[..filled].copy_from_slice(&self.staging[self.begin..self.begin + filled]);
+        self.begin += filled;
+        self.body = Some(Body { raw, header, block, filled });
+        Ok(true)
+    }
+}
+
+fn check_origin(origin: &Origin<'_>, header: &Header) -> Result<(), ReceiveError> {
+    if header.source != origin.peer {
+        return Err(ReceiveError::Source(header.source));
+    }
+    if header.job != origin.job {
+        return Err(ReceiveError::Job(header.job));
+    }
+    Ok(())
+}
