@@ -19,14 +19,18 @@ mod directory;
 mod element;
 mod error;
 mod index;
+mod model;
 mod push;
 mod rows;
+mod section;
 mod sorted;
 mod table;
 mod typed;
 mod update;
 
 pub use error::StoreError;
+pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, SectionView, TableMeta};
+pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::memory::Pool;
 use crate::wire::{Consistency, DType, Ftrl, Layout, TableSpec, UpdateFunction};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use zerocopy::IntoBytes;
 
 const FTRL: Ftrl = Ftrl { alpha: 0.1, beta: 1.0, l1: 0.5, l2: 0.1 };
 
@@ -166,12 +167,37 @@ fn agree<T: Small>(spec: &TableSpec, owned: &[KeyRange], steps: &[Step]) {
             assert_eq!(found, plain.value(*key), "key {key}");
         }
     }
+    saved_rows_agree(&table, owned, &plain);
     let dense: u64 = owned.iter().map(|range| range.span()).sum();
     let expected = if spec.layout == Layout::Dense { dense } else { plain.rows.len() as u64 };
     assert_eq!(table.key_count(), expected);
 }
 
-use zerocopy::IntoBytes;
+/// A section with state holds all rows in key order.
+fn saved_rows_agree<T: Small>(table: &Table, owned: &[KeyRange], plain: &Plain<T>) {
+    if table.spec().layout == Layout::Dense {
+        return;
+    }
+    for &range in owned {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let mut sink = |kind, offset, bytes: &[u8]| {
+            let array = match kind {
+                ArrayKind::Keys => &mut keys,
+                ArrayKind::Values => &mut values,
+                ArrayKind::State => return Ok(()),
+            };
+            assert_eq!(array.len() as u64, offset);
+            array.extend_from_slice(bytes);
+            Ok(())
+        };
+        table.write_part(range, true, &mut sink).unwrap();
+        let rows = plain.rows.range(range.begin..range.end);
+        let expected: Vec<u64> = rows.clone().map(|(&key, _)| key).collect();
+        assert_eq!(keys, expected.as_bytes());
+        let expected: Vec<T> = rows.flat_map(|(&key, _)| plain.value(key)).collect();
+        assert_eq!(values, expected.as_bytes());
+    }
+}
 
 fn table_kind() -> impl Strategy<Value = (Layout, u64, Vec<KeyRange>)> {
     let range = KeyRange::new;

@@ -56,6 +56,14 @@ impl<T: Element> Update<T> {
     }
 }
 
+/// State numbers per element of a declared function.
+pub(super) fn state_numbers(function: UpdateFunction) -> usize {
+    match function {
+        UpdateFunction::Sum | UpdateFunction::Assign => 0,
+        UpdateFunction::Ftrl(_) => FtrlUpdate::NUMBERS,
+    }
+}
+
 fn check_parameters(spec: &TableSpec) -> Result<(), StoreError> {
     let UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) = spec.update else { return Ok(()) };
     let wrong = |reason: &str| Err(StoreError::Declaration { table: spec.name.clone(), reason: reason.to_owned() });
@@ -74,6 +82,9 @@ pub(super) struct FtrlUpdate {
 }
 
 impl FtrlUpdate {
+    /// z and n.
+    const NUMBERS: usize = 2;
+
     /// With these parameters.
     pub(super) fn new(Ftrl { alpha, beta, l1, l2 }: Ftrl) -> FtrlUpdate {
         FtrlUpdate { rate: FtrlRate { alpha, beta, l1, l2 } }
@@ -82,7 +93,7 @@ impl FtrlUpdate {
 
 impl StateUpdate<f32> for FtrlUpdate {
     fn numbers(&self) -> usize {
-        2
+        FtrlUpdate::NUMBERS
     }
 
     fn apply(&self, state: &mut [f32], values: &mut [f32], pushed: &[f32]) {

@@ -1,0 +1,61 @@
+//! What a model file says of its tables.
+
+use crate::store::update::state_numbers;
+use crate::wire::{DType, Layout, TableSpec, UpdateFunction};
+use serde::{Deserialize, Serialize};
+
+/// One table as the file describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableMeta {
+    /// Name.
+    pub name: String,
+    /// Type of each number.
+    pub dtype: DType,
+    /// Numbers per key.
+    pub width: u16,
+    /// Keys are `[0, key_end)`.
+    pub key_end: u64,
+    /// With or without a key array in memory; the file always has one.
+    pub layout: Layout,
+    /// What made the values.
+    pub update: UpdateFunction,
+}
+
+impl TableMeta {
+    /// What the file says of a job's table.
+    #[must_use]
+    pub fn of(spec: &TableSpec) -> TableMeta {
+        TableMeta {
+            name: spec.name.clone(),
+            dtype: spec.dtype,
+            width: spec.width,
+            key_end: spec.key_end,
+            layout: spec.layout,
+            update: spec.update,
+        }
+    }
+
+    /// Bytes of one key in each array of a section.
+    pub(super) fn row_bytes(&self, with_state: bool) -> [u64; 3] {
+        let value = self.dtype.bytes() as u64 * u64::from(self.width);
+        let state = if with_state { state_numbers(self.update) as u64 } else { 0 };
+        [8, value, value * state]
+    }
+}
+
+/// Everything in a model file but the numbers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ModelMeta {
+    /// The tables, by index.
+    pub tables: Vec<TableMeta>,
+    /// What the learning algorithm wants to remember, in its own words and order.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl ModelMeta {
+    /// The value of the first metadata entry with this name.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.metadata.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+}
