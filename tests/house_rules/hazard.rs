@@ -4,7 +4,7 @@ use super::source::{Source, Violation, is_word_byte};
 
 pub(crate) const UNSAFE_PLACE: &str = "unsafe stands outside the files that may have it";
 pub(crate) const UNSAFE_REASON: &str = "unsafe without a SAFETY comment within three lines above";
-pub(crate) const PANIC: &str = "a panic without a comment that states the invariant";
+pub(crate) const PANIC: &str = "a panic with neither a comment that states the invariant nor a # Panics section";
 pub(crate) const UNFINISHED: &str = "unfinished work is left in the code";
 
 pub(crate) fn check(source: &Source) -> Vec<Violation> {
@@ -49,7 +49,9 @@ fn panics(source: &Source) -> Vec<Violation> {
     let message_is_reason = source.path.starts_with("src/memory/");
     let stated = |place: usize| {
         let states = |comment: &str| comment.to_lowercase().contains("invariant");
+        let documented = |function| source.has_comment_near(source.line_at(function), |doc| doc.contains("# Panics"));
         source.has_comment_near(source.line_at(place), states)
+            || source.enclosing_function(place).is_some_and(documented)
     };
     let mut found = Vec::new();
     for (word, has_message) in [("unwrap", false), ("panic", message_is_reason), ("unreachable", true)] {
@@ -139,6 +141,10 @@ mod tests {
         assert_eq!(rules("src/store/a.rs", "// Invariant: the list is never empty.\nb.unwrap();"), []);
         assert_eq!(rules("src/store/a.rs", "unreachable!(\"keys are ordered\"); b.unwrap_or(3);"), []);
         assert_eq!(rules("src/store/a.rs", "unreachable!()"), [(1, PANIC)]);
+        let documented = "/// # Panics\n/// When a is b.\nfn a() {\n    c();\n    d();\n    panic!(\"a is b\")\n}\n";
+        assert_eq!(rules("src/store/a.rs", documented), []);
+        let other = format!("{documented}fn e() {{\n    panic!(\"no\")\n}}\n");
+        assert_eq!(rules("src/store/a.rs", &other), [(9, PANIC)]);
         assert_eq!(rules("src/memory/a.rs", "panic!(\"out of memory: {a}\")"), []);
         assert_eq!(rules("src/store/a.rs", "#[cfg(test)]\nmod tests {\n    fn a() { b.unwrap(); }\n}"), []);
     }

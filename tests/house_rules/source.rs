@@ -125,6 +125,12 @@ impl Source {
         None
     }
 
+    /// The place of the keyword of the innermost function whose body holds `place`.
+    pub(crate) fn enclosing_function(&self, place: usize) -> Option<usize> {
+        let before = self.words("fn").take_while(|&keyword| keyword < place);
+        before.filter(|&keyword| self.end_of_item(keyword).is_some_and(|end| place < end)).last()
+    }
+
     fn mark_tests(&mut self) {
         let marks: Vec<usize> = self.code.match_indices("#[cfg(").map(|(at, _)| at).collect();
         for at in marks {

@@ -10,7 +10,10 @@ impl Scratch {
     pub(crate) fn new(bytes: &[u8]) -> Scratch {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("parashard-fuzz-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        // Memory where there is such a folder: the fuzzer writes thousands of files a second.
+        let memory = PathBuf::from("/dev/shm");
+        let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let path = folder.join(name);
         std::fs::write(&path, bytes).expect("the folder for temporary files can be written");
         Scratch(path)
     }
