@@ -1,2 +1,7 @@
 //! The `parashard` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(parashard::cli::run())
+}

@@ -1,1 +1,40 @@
-//! client
+//! What a worker program calls.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), parashard::client::ClientError> {
+//! # let config: parashard::client::NodeConfig = todo!();
+//! use parashard::client::{Cluster, KeyList};
+//!
+//! let cluster = Cluster::connect(&config, 0)?;
+//! let weights = cluster.table::<f32>("weights")?;
+//! let keys = KeyList::new(vec![3, 14, 159])?;
+//! let values = weights.pull(&keys)?.wait()?;
+//! let gradient: Vec<f32> = values.iter().map(|w| 0.1 * w).collect();
+//! weights.push(&keys, gradient)?.wait()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Push and pull return at once with a [`Pending`] that can be waited for; a dropped one leaves its
+//! buffer with the driver, which delivers a push all the same. Progress is made on the caller's
+//! thread inside these calls; while no caller is inside, a background thread takes over, so that
+//! heartbeats and answers do not depend on the program's next call.
+
+mod cluster;
+mod engine;
+mod error;
+mod key_list;
+mod pending;
+mod table;
+mod values;
+
+pub use cluster::Cluster;
+pub use engine::Statistics;
+pub use error::ClientError;
+pub use key_list::KeyList;
+pub use pending::{Pending, Pushed};
+pub use table::Table;
+pub use values::{Number, Values};
+
+pub use crate::node::{NodeConfig, Offer, Workload};
+pub use crate::wire::{Shutdown, Unit};

@@ -1,7 +1,40 @@
-//! The driver: one state machine on one transport. The only place where protocol meets transport.
+//! The driver: event loop, configuration, clock, files. The only place where protocol meets transport.
+//!
+//! * `driver`      one state machine on one transport.
+//! * `server`      a server process: one thread a shard, each with a driver of its own.
+//! * `scheduler`   the scheduler process: its driver, the model's files, the launcher's words.
+//! * `worker`      opens a worker's driver; `client` runs it on the caller's thread.
+//! * `model_file`  the model file: laid out by the scheduler, written by the shards in parallel.
+//! * `lifeline`    the launcher's words, and its end.
+//!
+//! Nothing is shared between shards but the process; a node's thread owns its driver, and the driver
+//! its machine, transport and pool.
 
+mod config;
 mod driver;
+mod error;
+mod lifeline;
+mod model_file;
+mod scheduler;
+mod secret;
+mod server;
+mod shard_files;
 mod time;
+mod worker;
 
+pub use config::{NodeConfig, random};
 pub use driver::Driver;
+pub use error::NodeError;
+pub use lifeline::{LauncherWord, watch_lifeline};
+pub use model_file::{LoadPlan, SavePlan};
+pub use scheduler::{JobEnd, SchedulerHandle, SchedulerPlan, SchedulerProcess};
+pub use secret::{SECRET_VARIABLE, create_secret_file, read_secret_file, secret_from_environment};
+pub use server::run_server;
 pub use time::now;
+pub use worker::{WorkerDriver, open_worker};
+
+pub use crate::protocol::scheduler::{Cast, Offer, Workload};
+pub use crate::protocol::worker::{OperationError, Request, Worker, WorkerEvent};
+pub use crate::transport::Waker;
+pub use crate::transport::handshake::Secret;
+pub use crate::wire::{Consistency, DType, Ftrl, JobConfig, Layout, TableSpec, UpdateFunction};

@@ -29,7 +29,7 @@ mod typed;
 mod update;
 
 pub use error::StoreError;
-pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, SectionView, TableMeta};
+pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, Rows, SectionView, TableMeta};
 pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
 

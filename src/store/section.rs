@@ -106,7 +106,8 @@ impl<T: Element> TypedTable<T> {
         }
         let (mut saved_keys, mut saved_slots) = (Vec::new(), Vec::new());
         self.index.walk(&self.rows, range, &mut |keys, slots| {
-            (saved_keys.clear(), saved_slots.clear());
+            saved_keys.clear();
+            saved_slots.clear();
             let rows = keys.iter().zip(slots);
             let saved =
                 rows.filter(|(_, slot)| self.rows.values.row(**slot).iter().any(|&value| value != T::default()));

@@ -63,27 +63,41 @@ pub enum Task {
     },
     /// Write the owned ranges of all tables into a file that the scheduler has laid out.
     Save(SaveTask),
-    /// Answer with a part of the owned ranges, for a scheduler that shares no directory.
+    /// Answer with a part of an array, for a scheduler that shares no directory.
     Stream {
         /// As in `Count`.
         with_state: bool,
-        /// Index of the section among the shard's own, in `Count`'s order.
+        /// Index of the section, in `Count`'s order.
         section: u32,
-        /// First key (by position, not by value) to send.
-        first: u64,
-        /// Most keys to send.
-        count: u32,
+        /// Keys, values or state: 0, 1 or 2.
+        array: u8,
+        /// First byte to send.
+        offset: u64,
+        /// Most bytes to send.
+        bytes: u32,
     },
-    /// Take (keys, values, state) into the table before training starts.
+    /// Take the owned part of a model file.
     Load {
-        /// Path of a model file.
+        /// Where the scheduler sees it.
         path: String,
+        /// Checksum of the file's header: proof that it is the same file.
+        header_crc32: u32,
     },
-    /// Rows of a model file for a shard that does not see the file. Bytes are a model section.
-    LoadRows {
-        /// An encoded section.
-        section: Vec<u8>,
-    },
+    /// Take rows of a model file that this shard does not see.
+    LoadRows(ModelRows),
+}
+
+/// Rows of a model file, all owned by one shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRows {
+    /// Index of the table in [`JobConfig::tables`].
+    pub table: u16,
+    /// The keys, ascending.
+    pub keys: Vec<u64>,
+    /// The values' bytes, in key order.
+    pub values: Vec<u8>,
+    /// The state's bytes, in key order, where the file has any.
+    pub state: Option<Vec<u8>>,
 }
 
 /// Where one shard writes its sections.
@@ -95,8 +109,8 @@ pub struct SaveTask {
     pub nonce: u64,
     /// As in `Count`.
     pub with_state: bool,
-    /// Offset of each owned section, in `Count`'s order.
-    pub offsets: Vec<u64>,
+    /// File offsets of keys, values and state of each owned section, in `Count`'s order.
+    pub offsets: Vec<[u64; 3]>,
 }
 
 /// What one owned range of one table holds.
@@ -108,10 +122,10 @@ pub struct SectionInfo {
     pub range: KeyRange,
     /// Keys that a model file would hold.
     pub key_count: u64,
-    /// Bytes of the section in the file.
-    pub bytes: u64,
-    /// Checksum of the section's bytes; zero before it was written.
-    pub checksum: u32,
+    /// Keys whose value is not zero.
+    pub nonzero_count: u64,
+    /// Checksums of keys, values and state; zero before they were written.
+    pub crc32: [u32; 3],
 }
 
 /// A shard's answer to a [`Task`].
@@ -119,7 +133,7 @@ pub struct SectionInfo {
 pub enum TaskReply {
     /// After `Count` and `Save`.
     Sections(Vec<SectionInfo>),
-    /// After `Save`: the shard does not see the scheduler's file.
+    /// After `Save` and `Load`: the shard does not see the scheduler's file.
     NotShared,
     /// After `Stream`: part of a section's bytes.
     Part(Vec<u8>),

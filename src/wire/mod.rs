@@ -18,7 +18,7 @@ mod header;
 mod table_spec;
 
 pub use control::{
-    Assignment, ControlMessage, JobConfig, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
+    Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
 };
 pub use dtype::DType;
 pub use error::WireError;

@@ -42,19 +42,23 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Starts the thread. It delivers batches of `minibatch` rows; the last of a unit may be
-    /// shorter, or empty.
+    /// Starts the thread. It delivers batches of `batch_rows(rows before)` rows; the last of a unit
+    /// may be shorter, or empty.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn spawn(files: Arc<[DataFile]>, config: ReaderConfig, minibatch: usize) -> io::Result<ReadAhead> {
+    pub fn spawn(
+        files: Arc<[DataFile]>,
+        config: ReaderConfig,
+        batch_rows: impl Fn(u64) -> usize + Send + 'static,
+    ) -> io::Result<ReadAhead> {
         let (units, units_in) = unbounded();
         let (batches_out, batches) = bounded(BATCHES_AHEAD);
         let (empty, empty_in) = unbounded();
         let reader = UnitReader::new(files, config);
         let thread = std::thread::Builder::new()
             .name("read-ahead".into())
-            .spawn(move || run(reader, minibatch.max(1), &units_in, &batches_out, &empty_in))?;
+            .spawn(move || run(reader, batch_rows, &units_in, &batches_out, &empty_in))?;
         Ok(ReadAhead { units: Some(units), batches: Some(batches), empty, thread: Some(thread) })
     }
 
@@ -114,17 +118,19 @@ fn ended() -> DataError {
 
 fn run(
     mut reader: UnitReader,
-    minibatch: usize,
+    batch_rows: impl Fn(u64) -> usize,
     units: &Receiver<(u64, UnitSource)>,
     batches: &Sender<Result<UnitBatch, DataError>>,
     empty: &Receiver<LocalBatch>,
 ) {
+    let mut rows_before = 0;
     for (unit, source) in units {
         let mut begun = reader.begin_unit(&source);
         loop {
             let delivery = begun.and_then(|()| {
                 let mut batch = empty.try_recv().unwrap_or_default();
-                let progress = reader.read_local(minibatch, &mut batch)?;
+                let progress = reader.read_local(batch_rows(rows_before).max(1), &mut batch)?;
+                rows_before += batch.row_count() as u64;
                 Ok(UnitBatch { unit, batch, progress, bad_lines: reader.bad_lines() })
             });
             let is_over = delivery.as_ref().map_or(true, |delivered| delivered.progress.is_last);

@@ -125,6 +125,7 @@ impl Operation {
         match (self.error, self.target) {
             (Some(error), _) => Err(error),
             (None, Some(target)) => Ok(target),
+            // Invariant: only a pull hands out a name to take values by, and a pull has a target.
             (None, None) => panic!("only a pull has values to take"),
         }
     }

@@ -20,10 +20,12 @@
 mod directory;
 mod layout;
 mod meta;
+mod slice;
 mod view;
 
 pub use layout::{ModelLayout, Part, PartPlace};
 pub use meta::{ModelMeta, TableMeta};
+pub use slice::Rows;
 pub use view::{ModelView, SectionView};
 
 /// Newest version that this program writes and reads.

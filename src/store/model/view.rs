@@ -16,6 +16,7 @@ use zerocopy::FromBytes;
 #[derive(Debug)]
 pub struct ModelView<'a> {
     version: u32,
+    header_crc32: u32,
     meta: ModelMeta,
     sections: Vec<SectionView<'a>>,
 }
@@ -63,7 +64,13 @@ impl<'a> ModelView<'a> {
             return Err(damaged("its sections overlap or are out of order"));
         }
         check_places(&prefix, directory)?;
-        Ok(ModelView { version, meta, sections })
+        Ok(ModelView { version, header_crc32: prefix.crc32.get(), meta, sections })
+    }
+
+    /// Checksum of the header, which holds the checksums of everything else: it names the model.
+    #[must_use]
+    pub fn header_crc32(&self) -> u32 {
+        self.header_crc32
     }
 
     /// Version of the file's format.

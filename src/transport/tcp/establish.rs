@@ -96,7 +96,7 @@ impl TcpTransport {
             return;
         }
         let peer = session.peer;
-        tracing::warn!("lost the connection with {peer}: {reason}");
+        tracing::debug!("lost the connection with {peer}: {reason}");
         if let Some(record) = self.peers.get_mut(&peer) {
             record.session = None;
         }

@@ -110,9 +110,7 @@ fn check_head(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     }
     match head.version.get() {
         0 => Err(DataError::block(path, "version 0")),
-        theirs if theirs > VERSION => {
-            Err(DataError::BlockVersion { path: path.to_owned(), theirs, ours: VERSION })
-        }
+        theirs if theirs > VERSION => Err(DataError::BlockVersion { path: path.to_owned(), theirs, ours: VERSION }),
         _ => Ok(()),
     }
 }

@@ -1,0 +1,141 @@
+//! The options of a training job, as flags, environment and configuration file give them.
+//!
+//! Every option is optional here, so that it can be told where a value comes from; `settings` puts
+//! them together in the order flag, environment, file, default.
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+macro_rules! options {
+    ($(#[$meta:meta])* pub(super) struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub(super) struct $name {
+            $($(#[$field_meta])* #[serde(skip_serializing_if = "Option::is_none")] pub(super) $field: Option<$type>,)*
+        }
+
+        impl $name {
+            /// These options, and `others` where one is not given here.
+            pub(super) fn or(self, others: $name) -> $name {
+                $name { $($field: self.$field.or(others.$field),)* }
+            }
+        }
+    };
+}
+
+options! {
+    /// What a training job is. Keys of the configuration file are the flags without their dashes in front.
+    pub(super) struct JobOptions {
+        /// Files, folders or patterns to train on: libsvm, Criteo TSV, Vowpal Wabbit text or blocks, also .gz and .zst.
+        #[arg(long, env = "PARASHARD_TRAIN", value_delimiter = ',', num_args = 1.., value_name = "PATH")]
+        train: Vec<String>,
+        /// Files, folders or patterns to test on afterwards.
+        #[arg(long, env = "PARASHARD_TEST", value_delimiter = ',', num_args = 1.., value_name = "PATH")]
+        test: Vec<String>,
+        /// Where the model goes [default: model.parashard].
+        #[arg(long, env = "PARASHARD_MODEL", value_name = "FILE")]
+        model: PathBuf,
+        /// Model to go on from.
+        #[arg(long, env = "PARASHARD_INIT_MODEL", value_name = "FILE")]
+        init_model: PathBuf,
+        /// Also save the update state, so that --init-model goes on exactly where this job stopped.
+        #[arg(long, env = "PARASHARD_SAVE_STATE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        save_state: bool,
+        /// Format of the data [default: auto, by content].
+        #[arg(long, env = "PARASHARD_FORMAT", value_enum)]
+        format: FormatOption,
+        /// Keys lie below this [default: the data's largest index + 1, or 2^bits when hashed].
+        #[arg(long, env = "PARASHARD_KEY_END", value_name = "N", conflicts_with = "bits")]
+        key_end: u64,
+        /// Bits of hashed keys [default: 22].
+        #[arg(long, env = "PARASHARD_BITS", value_name = "B")]
+        bits: u8,
+        /// Passes over the training data [default: 1].
+        #[arg(long, env = "PARASHARD_PASSES", value_name = "N")]
+        passes: u32,
+        /// Rows of a minibatch once training has warmed up [default: 256].
+        #[arg(long, env = "PARASHARD_MINIBATCH", value_name = "ROWS")]
+        minibatch: u32,
+        /// Learning algorithm [default: ftrl].
+        #[arg(long, env = "PARASHARD_ALGORITHM", value_enum)]
+        algorithm: AlgorithmOption,
+        /// Learning rate of FTRL [default: 0.1].
+        #[arg(long, env = "PARASHARD_ALPHA")]
+        alpha: f32,
+        /// Smooths the learning rate of rare features [default: 1].
+        #[arg(long, env = "PARASHARD_BETA")]
+        beta: f32,
+        /// Strength of the L1 norm [default: 1].
+        #[arg(long, env = "PARASHARD_L1")]
+        l1: f32,
+        /// Strength of the L2 norm [default: 0].
+        #[arg(long, env = "PARASHARD_L2")]
+        l2: f32,
+        /// Give every row a constant feature [default: false].
+        #[arg(long, env = "PARASHARD_BIAS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        bias: bool,
+        /// Count bad lines instead of stopping at the first [default: false].
+        #[arg(long, env = "PARASHARD_SKIP_BAD_LINES", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        skip_bad_lines: bool,
+        /// Server processes [default: 1].
+        #[arg(long, env = "PARASHARD_SERVERS", value_name = "S")]
+        servers: u32,
+        /// Shards of each server [default: 1].
+        #[arg(long, env = "PARASHARD_SHARDS", value_name = "N")]
+        shards: u8,
+        /// Worker processes [default: 1].
+        #[arg(long, env = "PARASHARD_WORKERS", value_name = "W")]
+        workers: u32,
+        /// Which pushes a pull must see [default: eventual].
+        #[arg(long, env = "PARASHARD_CONSISTENCY", value_enum)]
+        consistency: ConsistencyOption,
+        /// Fabric [default: auto].
+        #[arg(long, env = "PARASHARD_TRANSPORT", value_enum)]
+        transport: TransportOption,
+        /// Microseconds to look for messages before sleeping [default: 0].
+        #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US")]
+        spin_us: u64,
+        /// Seed of everything that is drawn [default: 1].
+        #[arg(long, env = "PARASHARD_SEED")]
+        seed: u64,
+        /// Also write the summary as one JSON object.
+        #[arg(long, env = "PARASHARD_JSON", value_name = "FILE")]
+        json: PathBuf,
+    }
+}
+
+/// Formats by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FormatOption {
+    Auto,
+    Libsvm,
+    Criteo,
+    Vw,
+    Block,
+}
+
+/// Algorithms by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AlgorithmOption {
+    Ftrl,
+}
+
+/// Consistency by its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ConsistencyOption {
+    Eventual,
+    Sequential,
+}
+
+/// Fabrics by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TransportOption {
+    Auto,
+    Tcp,
+}

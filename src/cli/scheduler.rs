@@ -1,0 +1,173 @@
+//! `parashard scheduler`: one job's scheduler, with the flags of `train`.
+
+use super::node::NodeOptions;
+use super::options::ConsistencyOption;
+use super::progress_display::ProgressDisplay;
+use super::settings::{JobArguments, JobSettings};
+use super::train::BEGIN_VARIABLE;
+use crate::error::{ExitCode, Failure};
+use crate::id::{NodeId, TableId};
+use crate::learn::TrainWorkload;
+use crate::learn::config::{Problem, WEIGHTS};
+use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_files, key_end};
+use crate::learn::progress::Progress;
+use crate::learn::summary::{Summary, SummaryFacts};
+use crate::node::{
+    Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan, SchedulerProcess,
+    TableSpec, UpdateFunction, watch_lifeline,
+};
+use clap::Args;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Bytes of training text, or of blocks, in one unit of work.
+const UNIT_BYTES_MAX: u64 = 2 << 20;
+/// Units that each worker should get at least, so that nobody waits long for the last one.
+const UNITS_PER_WORKER: u64 = 8;
+
+/// Arguments of `parashard scheduler`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SchedulerArguments {
+    #[command(flatten)]
+    job: JobArguments,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+/// Runs the job and prints its summary.
+pub(super) fn run(arguments: &SchedulerArguments) -> Result<u8, Failure> {
+    let begin_at = begin_at();
+    let settings = arguments.job.settings()?;
+    let config = arguments.node.config(true, settings.spin_us)?;
+    let progress = Arc::new(Mutex::new(Progress::default()));
+    let plan = plan(&settings, &progress)?;
+    let process = SchedulerProcess::open(&config, plan)?;
+    if let Some(dir) = arguments.node.job_dir() {
+        dir.announce_scheduler(process.address())?;
+        let handle = process.handle();
+        watch_lifeline(move |word| handle.hear(word));
+    }
+    let display = ProgressDisplay::start(Arc::clone(&progress), settings.passes);
+    let end = process.run();
+    display.stop();
+    let end = end?;
+    // A launcher that is gone cannot clean up after itself.
+    if let Some(dir) = arguments.node.job_dir().filter(|_| end.launcher_gone) {
+        dir.remove();
+    }
+    tell(&settings, &progress.lock().unwrap_or_else(PoisonError::into_inner), &end, begin_at)
+}
+
+/// Prints the summary, writes the JSON, and says why a job ended early.
+fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64) -> Result<u8, Failure> {
+    let facts = SummaryFacts {
+        seconds: seconds_since_1970() - begin_at,
+        passes: settings.passes,
+        nonzero_weights: end.nonzero_values,
+        begin_at,
+        model: end.nonzero_values.map(|_| settings.model.display().to_string()),
+    };
+    let summary = Summary::new(progress, &facts);
+    if end.nonzero_values.is_some() {
+        print!("{}", summary.to_table());
+        if let Some(path) = &settings.json {
+            std::fs::write(path, summary.to_json() + "\n").map_err(|error| {
+                Failure::new(ExitCode::CannotStart, format!("cannot write --json {}: {error}", path.display()))
+            })?;
+        }
+    }
+    if end.shutdown.exit_code != 0 {
+        eprintln!("parashard: error: {}", end.shutdown.message);
+    }
+    Ok(end.shutdown.exit_code)
+}
+
+fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<SchedulerPlan, Failure> {
+    let train_files = data_files(&settings.train, settings.format)?;
+    let test_files = if settings.test.is_empty() { Vec::new() } else { data_files(&settings.test, settings.format)? };
+    let reader =
+        ReaderConfig { bits: settings.bits, skip_bad_lines: settings.skip_bad_lines, ..ReaderConfig::default() };
+    let data_end = match settings.key_end {
+        Some(key_end) => key_end,
+        None => key_end(&train_files, &reader)?,
+    };
+    let train_reader = ReaderConfig { key_end: Some(data_end), ..reader };
+    let test_reader = ReaderConfig { beyond: Beyond::Drop, ..train_reader.clone() };
+    let train = UnitPlan::new(&train_files, unit_bytes(&train_files, settings.workers))?;
+    let test = UnitPlan::new(&test_files, unit_bytes(&test_files, settings.workers))?;
+    let sequential = settings.consistency == ConsistencyOption::Sequential;
+    let workload = TrainWorkload::new(train, test, settings.passes, settings.workers, sequential, Arc::clone(progress));
+    let hashed = train_files.iter().any(|file| matches!(file.format, Format::Criteo | Format::Vw));
+    let problem = Problem {
+        train_files,
+        test_files,
+        train_reader,
+        test_reader,
+        minibatch: settings.minibatch,
+        bias_key: settings.bias.then_some(data_end),
+        sequential,
+    };
+    let program = postcard::to_stdvec(&problem)
+        .map_err(|error| Failure::new(ExitCode::Usage, format!("the learning problem does not encode: {error}")))?;
+    let table = table(settings, data_end + u64::from(settings.bias));
+    let model =
+        SavePlan { path: settings.model.clone(), with_state: settings.save_state, notes: notes(settings, hashed) };
+    Ok(SchedulerPlan {
+        cast: Cast { shards: shards(settings), workers: settings.workers, replicas: 0 },
+        job: JobConfig { tables: vec![table], writers: settings.workers, program },
+        workload: Box::new(workload),
+        load: settings.init_model.clone().map(|path| LoadPlan { path }),
+        save: Some(model),
+    })
+}
+
+/// What a program that uses the model must know of the data: how keys were made, and the bias.
+fn notes(settings: &JobSettings, hashed: bool) -> Vec<(String, String)> {
+    let mut notes = vec![("algorithm".to_owned(), "ftrl".to_owned()), ("bias".to_owned(), settings.bias.to_string())];
+    if hashed {
+        notes.push(("bits".to_owned(), settings.bits.to_string()));
+    }
+    notes
+}
+
+fn shards(settings: &JobSettings) -> Vec<NodeId> {
+    let of_server = |rank| (0..settings.shards).map(move |shard| NodeId::server(rank, shard));
+    (0..settings.servers).flat_map(of_server).collect()
+}
+
+fn table(settings: &JobSettings, key_end: u64) -> TableSpec {
+    TableSpec {
+        id: TableId(0),
+        name: WEIGHTS.to_owned(),
+        dtype: DType::F32,
+        width: 1,
+        key_end,
+        layout: Layout::Sparse,
+        update: UpdateFunction::Ftrl(Ftrl {
+            alpha: settings.alpha,
+            beta: settings.beta,
+            l1: settings.l1,
+            l2: settings.l2,
+        }),
+        consistency: match settings.consistency {
+            ConsistencyOption::Eventual => Consistency::Eventual,
+            ConsistencyOption::Sequential => Consistency::Sequential,
+        },
+    }
+}
+
+/// Small enough that every worker gets some units, and that a stop does not take long.
+fn unit_bytes(files: &[DataFile], workers: u32) -> u64 {
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    (bytes / (u64::from(workers) * UNITS_PER_WORKER)).clamp(64 << 10, UNIT_BYTES_MAX)
+}
+
+/// When the whole command began: as the launcher says, or now.
+fn begin_at() -> f64 {
+    let told = std::env::var(BEGIN_VARIABLE).ok().and_then(|text| text.parse::<f64>().ok());
+    told.map_or_else(seconds_since_1970, |nanoseconds| nanoseconds / 1e9)
+}
+
+fn seconds_since_1970() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,43 @@
+//! `parashard server`
+
+use super::node::NodeOptions;
+use crate::error::Failure;
+use crate::node::{LauncherWord, run_server, watch_lifeline};
+use clap::Args;
+
+/// Arguments of `parashard server`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ServerArguments {
+    #[command(flatten)]
+    node: NodeOptions,
+    /// Which of the job's servers this is, from 0.
+    #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
+    rank: u32,
+    /// Shards, one thread each.
+    #[arg(long, env = "PARASHARD_SHARDS", value_name = "N", default_value_t = 1)]
+    shards: u8,
+    /// Microseconds to look for messages before sleeping.
+    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = 0)]
+    spin_us: u64,
+}
+
+/// Serves until the job ends.
+pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
+    leave_with_launcher(&arguments.node);
+    let config = arguments.node.config(false, arguments.spin_us)?;
+    let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
+    tracing::info!(exit_code = shutdown.exit_code, message = shutdown.message, "the job has ended");
+    Ok(shutdown.exit_code)
+}
+
+/// A node that a launcher has started goes when the launcher goes.
+pub(super) fn leave_with_launcher(node: &NodeOptions) {
+    if node.job_dir().is_some() {
+        watch_lifeline(|word| {
+            if word == LauncherWord::Gone {
+                tracing::debug!("the launcher is gone, leaving");
+                std::process::exit(i32::from(crate::error::ExitCode::NodeLost as u8));
+            }
+        });
+    }
+}

@@ -1,0 +1,173 @@
+//! Settings: options put together, checked, and complete.
+
+use super::options::{AlgorithmOption, ConsistencyOption, FormatOption, JobOptions, TransportOption};
+use crate::error::{ExitCode, Failure};
+use crate::learn::data::{BITS_MAX, Format};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Options and the file that completes them.
+#[derive(Debug, Clone, Args)]
+pub(super) struct JobArguments {
+    #[command(flatten)]
+    pub(super) options: JobOptions,
+    /// TOML file with options that are given neither as flag nor in the environment.
+    #[arg(long, env = "PARASHARD_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// A training job, complete.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct JobSettings {
+    pub(super) train: Vec<String>,
+    pub(super) test: Vec<String>,
+    pub(super) model: PathBuf,
+    pub(super) init_model: Option<PathBuf>,
+    pub(super) save_state: bool,
+    pub(super) format: Option<Format>,
+    pub(super) key_end: Option<u64>,
+    pub(super) bits: u8,
+    pub(super) passes: u32,
+    pub(super) minibatch: u32,
+    pub(super) algorithm: AlgorithmOption,
+    pub(super) alpha: f32,
+    pub(super) beta: f32,
+    pub(super) l1: f32,
+    pub(super) l2: f32,
+    pub(super) bias: bool,
+    pub(super) skip_bad_lines: bool,
+    pub(super) servers: u32,
+    pub(super) shards: u8,
+    pub(super) workers: u32,
+    pub(super) consistency: ConsistencyOption,
+    pub(super) transport: TransportOption,
+    pub(super) spin_us: u64,
+    pub(super) seed: u64,
+    pub(super) json: Option<PathBuf>,
+}
+
+impl JobArguments {
+    /// Flags and environment, completed by the file.
+    pub(super) fn merged(&self) -> Result<JobOptions, Failure> {
+        match &self.config {
+            Some(path) => Ok(self.options.clone().or(read_config(path)?)),
+            None => Ok(self.options.clone()),
+        }
+    }
+
+    /// The complete, checked job.
+    pub(super) fn settings(&self) -> Result<JobSettings, Failure> {
+        let settings = JobSettings::complete(self.merged()?);
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+/// Reads options from a TOML file.
+pub(super) fn read_config(path: &Path) -> Result<JobOptions, Failure> {
+    let usage = |reason: String| Failure::new(ExitCode::Usage, format!("--config {}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| usage(error.to_string().replace('\n', " ")))
+}
+
+impl JobSettings {
+    /// The options with every default filled in.
+    pub(super) fn complete(options: JobOptions) -> JobSettings {
+        JobSettings {
+            train: options.train.unwrap_or_default(),
+            test: options.test.unwrap_or_default(),
+            model: options.model.unwrap_or_else(|| PathBuf::from("model.parashard")),
+            init_model: options.init_model,
+            save_state: options.save_state.unwrap_or(false),
+            format: match options.format.unwrap_or(FormatOption::Auto) {
+                FormatOption::Auto => None,
+                FormatOption::Libsvm => Some(Format::Libsvm),
+                FormatOption::Criteo => Some(Format::Criteo),
+                FormatOption::Vw => Some(Format::Vw),
+                FormatOption::Block => Some(Format::Block),
+            },
+            key_end: options.key_end,
+            bits: options.bits.unwrap_or(22),
+            passes: options.passes.unwrap_or(1),
+            minibatch: options.minibatch.unwrap_or(256),
+            algorithm: options.algorithm.unwrap_or(AlgorithmOption::Ftrl),
+            alpha: options.alpha.unwrap_or(0.1),
+            beta: options.beta.unwrap_or(1.0),
+            l1: options.l1.unwrap_or(1.0),
+            l2: options.l2.unwrap_or(0.0),
+            bias: options.bias.unwrap_or(false),
+            skip_bad_lines: options.skip_bad_lines.unwrap_or(false),
+            servers: options.servers.unwrap_or(1),
+            shards: options.shards.unwrap_or(1),
+            workers: options.workers.unwrap_or(1),
+            consistency: options.consistency.unwrap_or(ConsistencyOption::Eventual),
+            transport: options.transport.unwrap_or(TransportOption::Auto),
+            spin_us: options.spin_us.unwrap_or(0),
+            seed: options.seed.unwrap_or(1),
+            json: options.json,
+        }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let usage = |reason: &str| Err(Failure::new(ExitCode::Usage, reason));
+        if self.train.is_empty() {
+            return usage("no training data: give --train PATH");
+        }
+        if self.servers == 0 || self.shards == 0 || self.workers == 0 || self.passes == 0 || self.minibatch == 0 {
+            return usage("--servers, --shards, --workers, --passes and --minibatch must be at least 1");
+        }
+        if self.bits == 0 || self.bits > BITS_MAX {
+            return usage(&format!("--bits {} must be from 1 to {BITS_MAX}", self.bits));
+        }
+        let positive = |number: f32| number.is_finite() && number > 0.0;
+        let not_negative = |number: f32| number.is_finite() && number >= 0.0;
+        if !positive(self.alpha) || ![self.beta, self.l1, self.l2].into_iter().all(not_negative) {
+            return usage("--alpha must be positive, --beta, --l1 and --l2 at least 0, all of them finite");
+        }
+        if self.beta == 0.0 && self.l2 == 0.0 {
+            return usage("--beta and --l2 cannot both be 0: the first step of a feature would be without bound");
+        }
+        if self.key_end == Some(0) {
+            return usage("--key-end must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("job.toml");
+        std::fs::write(&path, "train = [\"a\"]\nalpha = 0.5\nl1 = 3\n").expect("writes");
+        let options = JobOptions { alpha: Some(0.25), ..JobOptions::default() };
+        let settings = JobArguments { options, config: Some(path) }.settings().expect("complete");
+        assert_eq!((settings.alpha, settings.l1, settings.beta), (0.25, 3.0, 1.0));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("job.toml");
+        std::fs::write(&path, "alhpa = 0.5\n").expect("writes");
+        let failure = read_config(&path).expect_err("a typing error");
+        assert_eq!(failure.exit_code, ExitCode::Usage as u8);
+        assert!(failure.message.contains("job.toml") && failure.message.contains("alhpa"), "{failure}");
+    }
+
+    #[test]
+    fn numbers_that_cannot_learn_are_refused() {
+        let with = |change: fn(&mut JobOptions)| {
+            let mut options = JobOptions { train: Some(vec!["a".to_owned()]), ..JobOptions::default() };
+            change(&mut options);
+            JobArguments { options, config: None }.settings()
+        };
+        assert!(with(|_| {}).is_ok());
+        assert!(with(|options| options.alpha = Some(f32::NAN)).is_err());
+        assert!(with(|options| options.workers = Some(0)).is_err());
+        assert!(with(|options| options.beta = Some(0.0)).is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! `parashard train`: the main job, with all its processes on this machine.
+
+use super::log::LogOptions;
+use super::settings::JobArguments;
+use crate::error::{ExitCode, Failure};
+use crate::launch::{JobDir, LocalJob, run_local};
+use clap::Args;
+use std::ffi::OsString;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Environment variable that tells the scheduler when the whole command began, in nanoseconds since 1970.
+pub(super) const BEGIN_VARIABLE: &str = "PARASHARD_BEGIN_NS";
+
+/// Arguments of `parashard train`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TrainArguments {
+    #[command(flatten)]
+    job: JobArguments,
+}
+
+/// Starts scheduler, servers and workers, and waits for the job's end.
+pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Failure> {
+    let begin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let settings = arguments.job.settings()?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot find this program: {error}")))?;
+    let dir = JobDir::create()?;
+    let mut environment = log.environment();
+    environment.push((BEGIN_VARIABLE.to_owned(), OsString::from(begin.to_string())));
+    let job = LocalJob {
+        program,
+        servers: settings.servers,
+        shards: settings.shards,
+        workers: settings.workers,
+        // The scheduler reads the same flags, environment and file as this process has.
+        scheduler_arguments: std::env::args_os().skip_while(|argument| argument != "train").skip(1).collect(),
+        node_arguments: vec![OsString::from("--spin-us"), OsString::from(settings.spin_us.to_string())],
+        environment,
+    };
+    let outcome = run_local(&job, &dir);
+    dir.remove();
+    Ok(outcome?)
+}

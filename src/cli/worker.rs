@@ -1,0 +1,35 @@
+//! `parashard worker`
+
+use super::node::NodeOptions;
+use super::server::leave_with_launcher;
+use crate::client::{ClientError, Cluster};
+use crate::error::{Classify, Failure};
+use crate::learn::{LearnError, run_worker};
+use clap::Args;
+
+/// Arguments of `parashard worker`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct WorkerArguments {
+    #[command(flatten)]
+    node: NodeOptions,
+    /// Which of the job's workers this is, from 0.
+    #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
+    rank: u32,
+    /// Microseconds to look for messages before sleeping.
+    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = 0)]
+    spin_us: u64,
+}
+
+/// Works until no work is left and the job ends.
+pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
+    leave_with_launcher(&arguments.node);
+    let config = arguments.node.config(false, arguments.spin_us)?;
+    let cluster = Cluster::connect(&config, arguments.rank)?;
+    match run_worker(&cluster) {
+        // The scheduler prints why the job ended; here it is known already.
+        Err(LearnError::Client(ClientError::Ended { exit_code, .. })) => return Ok(exit_code),
+        Err(error) => tracing::warn!(exit_code = error.exit_code() as u8, %error, "this worker cannot go on"),
+        Ok(()) => {}
+    }
+    Ok(cluster.wait_end()?.exit_code)
+}

@@ -1,0 +1,151 @@
+//! The worker's place in the job.
+
+use super::engine::{Shared, Statistics};
+use super::error::ClientError;
+use super::table::Table;
+use super::values::Number;
+use crate::memory::Pool;
+use crate::node::{self, NodeConfig};
+use crate::wire::{JobConfig, Shutdown, Unit};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// A worker that has joined the job.
+pub struct Cluster {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    job: JobConfig,
+    rank: u32,
+    background: Option<JoinHandle<()>>,
+}
+
+impl Cluster {
+    /// Joins as worker `rank` and waits until the job has all its servers.
+    ///
+    /// # Errors
+    /// When the scheduler cannot be found, refuses, or ends the job.
+    pub fn connect(config: &NodeConfig, rank: u32) -> Result<Cluster, ClientError> {
+        let pool = Pool::unbounded();
+        let shared = Shared::new(node::open_worker(config, rank, &pool)?);
+        let job = shared.enter().wait_for(|inner| inner.welcomed.then(|| inner.worker().job().cloned()).flatten())?;
+        let behind = Arc::clone(&shared);
+        let background = std::thread::Builder::new()
+            .name("parashard-progress".to_owned())
+            .spawn(move || behind.run_background())
+            .map_err(|source| node::NodeError::System { what: "start a thread", source })?;
+        Ok(Cluster { shared, pool, job, rank, background: Some(background) })
+    }
+
+    /// What the scheduler has told of the job.
+    #[must_use]
+    pub fn job(&self) -> &JobConfig {
+        &self.job
+    }
+
+    /// This worker's rank, which is its writer's number.
+    #[must_use]
+    pub fn rank(&self) -> u32 {
+        self.rank
+    }
+
+    /// A table by its name.
+    ///
+    /// # Errors
+    /// When there is none, or it holds numbers of another type.
+    pub fn table<T: Number>(&self, name: &str) -> Result<Table<T>, ClientError> {
+        let spec = self.job.tables.iter().find(|spec| spec.name == name);
+        let spec = spec.ok_or_else(|| ClientError::NoTable(name.to_owned()))?;
+        Table::new(&self.shared, &self.pool, spec.clone())
+    }
+
+    /// Asks for a unit of work, unless a question is open already.
+    pub fn ask_unit(&self) {
+        let mut inner = self.shared.enter();
+        inner.worker().next_unit();
+        inner.flush();
+    }
+
+    /// The answer to [`Cluster::ask_unit`], if it is there: `Some(None)` when no work is left.
+    pub fn try_unit(&self) -> Option<Option<Unit>> {
+        let mut inner = self.shared.enter();
+        inner.round();
+        inner.assigned.take()
+    }
+
+    /// Waits for the answer to [`Cluster::ask_unit`]; `None` when no work is left.
+    ///
+    /// # Errors
+    /// When the job has ended.
+    pub fn wait_unit(&self) -> Result<Option<Unit>, ClientError> {
+        self.shared.enter().wait_for(|inner| inner.assigned.take())
+    }
+
+    /// Says that a unit is done, with the learning program's account of it. Call [`Cluster::settle`]
+    /// first when the unit's pushes must have arrived.
+    pub fn unit_done(&self, unit: u64, report: Vec<u8>) {
+        let mut inner = self.shared.enter();
+        inner.worker().unit_done(unit, report);
+        inner.flush();
+    }
+
+    /// Tells the scheduler the latest figures; may be lost.
+    pub fn report_progress(&self, report: Vec<u8>) {
+        let mut inner = self.shared.enter();
+        inner.worker().report_progress(report);
+        inner.flush();
+    }
+
+    /// Waits until every push of this worker is acknowledged.
+    ///
+    /// # Errors
+    /// When a push was refused or the job has ended.
+    pub fn settle(&self) -> Result<(), ClientError> {
+        let mut inner = self.shared.enter();
+        inner.wait_for(|inner| inner.worker().is_settled().then_some(()))?;
+        match inner.worker().take_refusal() {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What was sent, received and waited so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let mut inner = self.shared.enter();
+        let traffic = inner.worker().traffic();
+        Statistics {
+            bytes_pushed: traffic.bytes_pushed,
+            bytes_pulled: traffic.bytes_pulled,
+            retries: traffic.retries,
+            waited: inner.waited,
+        }
+    }
+
+    /// Tells the scheduler that this worker cannot go on; the job ends with this code and message.
+    pub fn fail(&self, exit_code: u8, message: String) {
+        let mut inner = self.shared.enter();
+        inner.worker().fail(Shutdown { exit_code, message });
+        inner.flush();
+    }
+
+    /// Waits for the end of the job, however it comes.
+    ///
+    /// # Errors
+    /// When waiting itself fails.
+    pub fn wait_end(&self) -> Result<Shutdown, ClientError> {
+        let outcome = self.shared.enter().wait_for(|inner| inner.ended.clone());
+        // The goodbye must leave this process before it ends.
+        self.shared.enter().round();
+        outcome
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shared.stop();
+        if let Some(background) = self.background.take() {
+            // The thread ends by itself; a panic in it has been printed already.
+            let _ = background.join();
+        }
+    }
+}

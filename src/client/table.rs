@@ -1,0 +1,143 @@
+//! A table as a worker program sees it.
+
+use super::engine::Shared;
+use super::error::ClientError;
+use super::key_list::KeyList;
+use super::pending::{Pending, Pushed};
+use super::values::{Number, Values};
+use crate::id::Timestamp;
+use crate::keyspace::KeyRange;
+use crate::memory::{Pool, TxBuf};
+use crate::node;
+use crate::node::Request;
+use crate::wire::TableSpec;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A table of numbers of type `T`.
+pub struct Table<T> {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    spec: TableSpec,
+    number: PhantomData<T>,
+}
+
+impl<T: Number> Table<T> {
+    pub(super) fn new(shared: &Arc<Shared>, pool: &Arc<Pool>, spec: TableSpec) -> Result<Table<T>, ClientError> {
+        if spec.dtype != T::DTYPE {
+            return Err(ClientError::Type { table: spec.name, found: spec.dtype, wanted: T::DTYPE });
+        }
+        Ok(Table { shared: Arc::clone(shared), pool: Arc::clone(pool), spec, number: PhantomData })
+    }
+
+    /// What the table is.
+    #[must_use]
+    pub fn spec(&self) -> &TableSpec {
+        &self.spec
+    }
+
+    /// Room for `count` numbers in pool memory, to fill and push without a copy. The content is undefined.
+    #[must_use]
+    pub fn values(&self, count: usize) -> Values<T> {
+        Values::new(self.pool.block(count * size_of::<T>()))
+    }
+
+    /// Begins to push `width` numbers per key, in key order.
+    ///
+    /// # Errors
+    /// When the values do not fit the keys or the job has ended; nothing was sent.
+    pub fn push(&self, keys: &KeyList, values: impl Into<TxBuf>) -> Result<Pending<Pushed>, ClientError> {
+        self.push_after(keys, values, &[])
+    }
+
+    /// Like [`Table::push`], applied only after these earlier operations of this worker.
+    ///
+    /// # Errors
+    /// As [`Table::push`].
+    pub fn push_after(
+        &self,
+        keys: &KeyList,
+        values: impl Into<TxBuf>,
+        after: &[Timestamp],
+    ) -> Result<Pending<Pushed>, ClientError> {
+        self.begin_push(&self.request(self.whole(), Some(keys), after), values.into())
+    }
+
+    /// Begins to push to every key of a range: `range.span() * width` numbers.
+    ///
+    /// # Errors
+    /// As [`Table::push`].
+    pub fn push_range(&self, range: KeyRange, values: impl Into<TxBuf>) -> Result<Pending<Pushed>, ClientError> {
+        self.begin_push(&self.request(range, None, &[]), values.into())
+    }
+
+    /// Begins to pull `width` numbers per key, in key order. A key that was never pushed has zeros.
+    ///
+    /// # Errors
+    /// When the keys do not fit the table or the job has ended.
+    pub fn pull(&self, keys: &KeyList) -> Result<Pending<Values<T>>, ClientError> {
+        self.pull_after(keys, &[])
+    }
+
+    /// Like [`Table::pull`], answered only after these earlier operations of this worker.
+    ///
+    /// # Errors
+    /// As [`Table::pull`].
+    pub fn pull_after(&self, keys: &KeyList, after: &[Timestamp]) -> Result<Pending<Values<T>>, ClientError> {
+        self.begin_pull(&self.request(self.whole(), Some(keys), after))
+    }
+
+    /// Begins to pull every key of a range.
+    ///
+    /// # Errors
+    /// As [`Table::pull`].
+    pub fn pull_range(&self, range: KeyRange) -> Result<Pending<Values<T>>, ClientError> {
+        self.begin_pull(&self.request(range, None, &[]))
+    }
+
+    /// Ends this worker's time on the table: later pushes belong to the next one.
+    ///
+    /// # Errors
+    /// When the job has ended.
+    pub fn tick(&self) -> Result<(), ClientError> {
+        let mut inner = self.shared.enter();
+        inner.worker().tick(node::now(), self.spec.id)?;
+        inner.flush();
+        Ok(())
+    }
+
+    /// Says that this worker pushes no more: under `Sequential` nobody waits for it any longer.
+    ///
+    /// # Errors
+    /// When the job has ended.
+    pub fn finish(&self) -> Result<(), ClientError> {
+        let mut inner = self.shared.enter();
+        inner.worker().finish(node::now(), self.spec.id)?;
+        inner.flush();
+        Ok(())
+    }
+
+    fn whole(&self) -> KeyRange {
+        KeyRange::new(0, self.spec.key_end)
+    }
+
+    fn request(&self, range: KeyRange, keys: Option<&KeyList>, after: &[Timestamp]) -> Request {
+        Request { table: self.spec.id, range, keys: keys.map(KeyList::buffer), after: after.to_vec() }
+    }
+
+    fn begin_push(&self, request: &Request, values: TxBuf) -> Result<Pending<Pushed>, ClientError> {
+        let mut inner = self.shared.enter();
+        inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
+        let timestamp = inner.worker().push(node::now(), request, values)?;
+        inner.flush();
+        Ok(Pending::new(&self.shared, timestamp))
+    }
+
+    fn begin_pull(&self, request: &Request) -> Result<Pending<Values<T>>, ClientError> {
+        let mut inner = self.shared.enter();
+        inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
+        let timestamp = inner.worker().pull(node::now(), request)?;
+        inner.flush();
+        Ok(Pending::new(&self.shared, timestamp))
+    }
+}

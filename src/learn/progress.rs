@@ -1,0 +1,130 @@
+//! What the job has done so far, as the workers' reports tell it.
+
+use super::config::WorkItem;
+use super::metric::{Quality, Scores};
+use super::report::{UnitReport, WorkerFigures};
+use crate::id::WriterId;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Most different test scores that are kept for the exact area under the curve.
+const DISTINCT_SCORES_MAX: usize = 1 << 27;
+
+/// Rows and losses of one pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pass {
+    /// Rows learnt from.
+    pub rows: u64,
+    /// Sum of their log losses, each before its row was learnt.
+    pub loss_sum: f64,
+}
+
+impl Pass {
+    /// Mean log loss; none without rows.
+    #[must_use]
+    pub fn log_loss(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.loss_sum / self.rows as f64)
+    }
+}
+
+/// Everything that the summary and the progress bar show.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// One a pass, in order.
+    pub passes: Vec<Pass>,
+    /// The test's scores.
+    pub scores: Scores,
+    /// Lines that were skipped.
+    pub bad_lines: u64,
+    /// Each worker's figures.
+    pub workers: BTreeMap<u32, WorkerFigures>,
+    /// Rows that each worker has learnt from.
+    pub worker_rows: BTreeMap<u32, u64>,
+    /// Training units offered, done, and in one pass if that is known.
+    pub units: (u64, u64, Option<u64>),
+    /// When the first training unit was offered.
+    pub train_begin: Option<Instant>,
+    /// When the last training unit so far was done.
+    pub train_end: Option<Instant>,
+    /// Whether the test has begun.
+    pub testing: bool,
+}
+
+impl Progress {
+    /// A unit was offered.
+    pub(super) fn on_offered(&mut self, item: &WorkItem, units_in_pass: Option<u64>) {
+        match item {
+            WorkItem::Train { .. } => {
+                self.units.0 += 1;
+                self.train_begin.get_or_insert_with(Instant::now);
+            }
+            WorkItem::Test { .. } => self.testing = true,
+            WorkItem::EndTraining => {}
+        }
+        self.units.2 = units_in_pass;
+    }
+
+    /// A worker told of a unit.
+    ///
+    /// # Errors
+    /// One line when a limit is reached.
+    pub(super) fn on_report(&mut self, worker: WriterId, item: &WorkItem, report: &UnitReport) -> Result<(), String> {
+        self.workers.insert(worker.0, report.figures);
+        self.bad_lines += report.bad_lines;
+        match item {
+            WorkItem::Train { pass, .. } => {
+                let pass = *pass as usize;
+                if self.passes.len() <= pass {
+                    self.passes.resize(pass + 1, Pass::default());
+                }
+                self.passes[pass].rows += report.rows;
+                self.passes[pass].loss_sum += report.loss_sum;
+                *self.worker_rows.entry(worker.0).or_default() += report.rows;
+                self.units.1 += u64::from(report.last);
+                self.train_end = Some(Instant::now());
+            }
+            WorkItem::Test { .. } => {
+                self.scores.merge(&report.scores, report.loss_sum, report.probability_sum);
+                if self.scores.distinct() > DISTINCT_SCORES_MAX {
+                    return Err(format!("more than {DISTINCT_SCORES_MAX} different test scores: test on fewer rows"));
+                }
+            }
+            WorkItem::EndTraining => self.train_end = Some(Instant::now()),
+        }
+        Ok(())
+    }
+
+    /// Rows learnt from, over all passes.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.passes.iter().map(|pass| pass.rows).sum()
+    }
+
+    /// Seconds from the first training unit to the last.
+    #[must_use]
+    pub fn train_seconds(&self) -> f64 {
+        match (self.train_begin, self.train_end) {
+            (Some(begin), Some(end)) => end.duration_since(begin).as_secs_f64(),
+            _ => 0.0,
+        }
+    }
+
+    /// Rows learnt from in a second of training.
+    #[must_use]
+    pub fn rows_per_second(&self) -> f64 {
+        let seconds = self.train_seconds();
+        if seconds > 0.0 { self.rows() as f64 / seconds } else { 0.0 }
+    }
+
+    /// Mean log loss of the last pass, each row before it was learnt.
+    #[must_use]
+    pub fn train_log_loss(&self) -> Option<f64> {
+        self.passes.last().and_then(Pass::log_loss)
+    }
+
+    /// The test's figures; none without test rows.
+    #[must_use]
+    pub fn test(&self) -> Option<Quality> {
+        self.scores.quality()
+    }
+}

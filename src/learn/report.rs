@@ -1,0 +1,66 @@
+//! A worker's accounts of its units, and its figures.
+
+use super::metric::ScoreCount;
+use serde::{Deserialize, Serialize};
+
+/// Figures of one worker, summed since it joined.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct WorkerFigures {
+    /// Bytes of push frames, retries included.
+    pub bytes_pushed: u64,
+    /// Bytes of answers to pulls.
+    pub bytes_pulled: u64,
+    /// Segments sent more than once.
+    pub retries: u64,
+    /// Seconds spent waiting for answers of servers.
+    pub seconds_waiting: f64,
+    /// Seconds spent waiting for rows.
+    pub seconds_reading: f64,
+    /// Seconds spent on margins and gradients.
+    pub seconds_computing: f64,
+    /// When the first pull was answered, in seconds since 1970.
+    pub first_pull_at: Option<f64>,
+}
+
+/// Account of a part of a unit; the last part ends the unit.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct UnitReport {
+    /// Whether this is the unit's last part.
+    pub last: bool,
+    /// Rows learnt from or scored.
+    pub rows: u64,
+    /// Sum of their log losses, each before its row was learnt.
+    pub loss_sum: f64,
+    /// Sum of predicted probabilities; of test rows only.
+    pub probability_sum: f64,
+    /// Scores of test rows.
+    pub scores: Vec<ScoreCount>,
+    /// Lines that were skipped.
+    pub bad_lines: u64,
+    /// The end of a compressed file, if the unit met it: lines in all.
+    pub ended_rows: Option<u64>,
+    /// The worker's figures at this moment.
+    pub figures: WorkerFigures,
+}
+
+/// Most scores in one part, so that it stays a small message.
+pub const SCORES_MAX: usize = 20_000;
+
+impl UnitReport {
+    /// The report as it travels.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match postcard::to_stdvec(self) {
+            Ok(bytes) => bytes,
+            Err(error) => unreachable!("reports encode into memory: {error}"),
+        }
+    }
+
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// One line when the bytes are none.
+    pub fn decode(bytes: &[u8]) -> Result<UnitReport, String> {
+        postcard::from_bytes(bytes).map_err(|error| format!("unreadable report: {error}"))
+    }
+}

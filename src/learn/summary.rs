@@ -1,0 +1,177 @@
+//! What the user sees at the end: one table, and the same figures as one JSON object.
+
+use super::progress::Progress;
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+
+/// A finished job, as it is told to the user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    fields: Map<String, Value>,
+    rows: Vec<(String, String)>,
+}
+
+/// What the progress does not know.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SummaryFacts {
+    /// Seconds of the whole command so far.
+    pub seconds: f64,
+    /// Passes that were asked for.
+    pub passes: u32,
+    /// Weights that are not zero; none when no model was written.
+    pub nonzero_weights: Option<u64>,
+    /// When the whole command began, in seconds since 1970.
+    pub begin_at: f64,
+    /// Where the model is.
+    pub model: Option<String>,
+}
+
+impl Summary {
+    /// Puts the figures of a job together.
+    #[must_use]
+    pub fn new(progress: &Progress, facts: &SummaryFacts) -> Summary {
+        let mut summary = Summary { fields: Map::new(), rows: Vec::new() };
+        summary.add_training(progress, facts);
+        summary.add_test(progress);
+        summary.add_model(facts);
+        summary.add_traffic(progress, facts);
+        summary
+    }
+
+    /// The JSON object, in one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        Value::Object(self.fields.clone()).to_string()
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn to_table(&self) -> String {
+        let width = self.rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        self.rows.iter().fold(String::new(), |mut table, (name, value)| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(table, "{name:width$}  {value}");
+            table
+        })
+    }
+
+    fn add_training(&mut self, progress: &Progress, facts: &SummaryFacts) {
+        let loss = progress.train_log_loss();
+        self.add("examples", json!(progress.rows()), grouped(progress.rows()));
+        self.add("passes", json!(progress.passes.len()), format!("{} of {}", progress.passes.len(), facts.passes));
+        self.add("train_log_loss", json!(loss), format!("{} (progressive, last pass)", decimals(loss, 5)));
+        let each: Vec<Value> = progress.passes.iter().map(|pass| json!(pass.log_loss())).collect();
+        self.fields.insert("pass_log_loss".to_owned(), Value::Array(each));
+        if progress.bad_lines > 0 {
+            self.add("bad_lines_skipped", json!(progress.bad_lines), grouped(progress.bad_lines));
+        }
+    }
+
+    fn add_test(&mut self, progress: &Progress) {
+        let test = progress.test();
+        let field = |value: Option<f64>| value.map_or(Value::Null, |value| json!(value));
+        let (loss, auc) = (test.map(|test| test.log_loss), test.and_then(|test| test.auc));
+        if let Some(test) = test {
+            self.add("test_examples", json!(test.rows), grouped(test.rows));
+            self.add("test_log_loss", field(loss), decimals(loss, 5));
+            self.add("test_auc", field(auc), decimals(auc, 5));
+            self.add("test_calibration", field(test.calibration), decimals(test.calibration, 4));
+        } else {
+            self.fields.insert("test_log_loss".to_owned(), Value::Null);
+            self.fields.insert("test_auc".to_owned(), Value::Null);
+        }
+    }
+
+    fn add_model(&mut self, facts: &SummaryFacts) {
+        let count = facts.nonzero_weights;
+        self.add("nonzero_weights", json!(count), count.map_or("-".to_owned(), grouped));
+        self.add("model", json!(facts.model), facts.model.clone().unwrap_or_else(|| "not written".to_owned()));
+    }
+
+    fn add_traffic(&mut self, progress: &Progress, facts: &SummaryFacts) {
+        let workers = || progress.workers.values();
+        let (pushed, pulled) =
+            (workers().map(|worker| worker.bytes_pushed).sum(), workers().map(|worker| worker.bytes_pulled).sum());
+        let speed = progress.rows_per_second();
+        let train_seconds = progress.train_seconds();
+        self.add("examples_per_second", json!(speed), format!("{} (training alone)", grouped(speed as u64)));
+        self.add("seconds", json!(facts.seconds), format!("{:.2} (training {train_seconds:.2})", facts.seconds));
+        self.fields.insert("train_seconds".to_owned(), json!(train_seconds));
+        self.add("bytes_pushed", json!(pushed), megabytes(pushed));
+        self.add("bytes_pulled", json!(pulled), megabytes(pulled));
+        self.fields.insert("retries".to_owned(), json!(workers().map(|worker| worker.retries).sum::<u64>()));
+        let waiting: f64 = workers().map(|worker| worker.seconds_waiting).sum();
+        self.fields.insert("seconds_waiting".to_owned(), json!(waiting));
+        let first = workers().filter_map(|worker| worker.first_pull_at).reduce(f64::min);
+        let first = first.map(|at| (at - facts.begin_at) * 1e3).filter(|_| facts.begin_at > 0.0);
+        self.fields.insert("first_pull_ms".to_owned(), json!(first));
+        let mut each = Vec::new();
+        for (rank, worker) in &progress.workers {
+            let rows = progress.worker_rows.get(rank).copied().unwrap_or(0);
+            self.rows.push((
+                format!("worker {rank}"),
+                format!(
+                    "{} examples, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, reading {:.2} s",
+                    grouped(rows),
+                    megabytes(worker.bytes_pushed),
+                    megabytes(worker.bytes_pulled),
+                    worker.seconds_computing,
+                    worker.seconds_waiting,
+                    worker.seconds_reading
+                ),
+            ));
+            each.push(json!({
+                "rank": rank,
+                "examples": rows,
+                "bytes_pushed": worker.bytes_pushed,
+                "bytes_pulled": worker.bytes_pulled,
+                "seconds_computing": worker.seconds_computing,
+                "seconds_waiting": worker.seconds_waiting,
+                "seconds_reading": worker.seconds_reading,
+            }));
+        }
+        self.fields.insert("workers".to_owned(), Value::Array(each));
+    }
+
+    fn add(&mut self, name: &str, value: Value, text: String) {
+        self.fields.insert(name.to_owned(), value);
+        self.rows.push((name.replace('_', " "), text));
+    }
+}
+
+/// A whole number with its thousands apart.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+fn decimals(number: Option<f64>, places: usize) -> String {
+    number.map_or("-".to_owned(), |number| format!("{number:.places$}"))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn a_job_without_a_test_says_null() {
+        let summary = Summary::new(&Progress::default(), &SummaryFacts::default());
+        let object: Value = serde_json::from_str(&summary.to_json()).expect("an object");
+        assert!(object["test_auc"].is_null() && object["nonzero_weights"].is_null());
+        for name in ["examples", "passes", "seconds", "examples_per_second", "train_log_loss", "bytes_pushed"] {
+            assert!(object.get(name).is_some(), "{name} is missing");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The worker of logistic regression: draws units, pulls the weights of a minibatch's keys, pushes
+//! its gradient.
+//!
+//! A reader thread delivers minibatches ahead. While one minibatch is computed, the pull of the next
+//! is in flight; under `Sequential`, where a pull must see the push before it, they take turns. Two
+//! units are kept in hand, so that the reader is not idle while the scheduler is asked. A unit is
+//! reported as done when every push of it is acknowledged.
+
+use super::config::{Problem, WEIGHTS, WorkItem, minibatch_rows};
+use super::data::{LocalBatch, ReadAhead, UnitBatch, UnitProgress};
+use super::error::LearnError;
+use super::logistic;
+use super::metric::{ScoreCount, Scores};
+use super::report::{SCORES_MAX, UnitReport, WorkerFigures};
+use crate::client::{ClientError, Cluster, KeyList, Pending, Table, Unit, Values};
+use crate::error::Classify;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Units in hand, the one under way included.
+const UNITS_IN_HAND: usize = 2;
+/// Rows of a minibatch that is only scored.
+const TEST_ROWS: usize = 2048;
+
+/// A minibatch whose pull is in flight.
+struct InFlight {
+    unit: u64,
+    batch: LocalBatch,
+    keys: KeyList,
+    weights: Pending<Values<f32>>,
+    progress: UnitProgress,
+    is_test: bool,
+}
+
+/// Runs a worker until no work is left. A failure is told to the scheduler, which ends the job.
+///
+/// # Errors
+/// What ended it early.
+pub fn run_worker(cluster: &Cluster) -> Result<(), LearnError> {
+    let outcome = Worker::new(cluster).and_then(|mut worker| worker.run());
+    if let Err(error) = &outcome
+        && !matches!(error, LearnError::Client(ClientError::Ended { .. }))
+    {
+        cluster.fail(error.exit_code() as u8, error.to_string());
+    }
+    outcome
+}
+
+struct Worker<'a> {
+    cluster: &'a Cluster,
+    table: Table<f32>,
+    problem: Problem,
+    train: ReadAhead,
+    test: Option<ReadAhead>,
+    queue: VecDeque<(u64, WorkItem)>,
+    in_flight: Option<InFlight>,
+    report: UnitReport,
+    scores: Scores,
+    bad_lines_told: u64,
+    figures: WorkerFigures,
+    done: bool,
+}
+
+impl<'a> Worker<'a> {
+    fn new(cluster: &'a Cluster) -> Result<Worker<'a>, LearnError> {
+        let problem: Problem = postcard::from_bytes(&cluster.job().program)
+            .map_err(|error| LearnError::Message(format!("unreadable learning problem: {error}")))?;
+        let thread = |source| LearnError::System { what: "start a reader thread", source };
+        let minibatch = problem.minibatch;
+        let rows = move |rows_before| minibatch_rows(rows_before, minibatch);
+        let train_files = Arc::from(problem.train_files.clone());
+        let train = ReadAhead::spawn(train_files, problem.train_reader.clone(), rows).map_err(thread)?;
+        let test = match problem.test_files.is_empty() {
+            true => None,
+            false => {
+                let files = Arc::from(problem.test_files.clone());
+                Some(ReadAhead::spawn(files, problem.test_reader.clone(), |_| TEST_ROWS).map_err(thread)?)
+            }
+        };
+        Ok(Worker {
+            cluster,
+            table: cluster.table(WEIGHTS)?,
+            problem,
+            train,
+            test,
+            queue: VecDeque::new(),
+            in_flight: None,
+            report: UnitReport::default(),
+            scores: Scores::default(),
+            bad_lines_told: 0,
+            figures: WorkerFigures::default(),
+            done: false,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), LearnError> {
+        loop {
+            self.top_up()?;
+            match self.queue.front().cloned() {
+                Some((unit, WorkItem::EndTraining)) => self.end_training(unit)?,
+                Some((_, WorkItem::Train { .. } | WorkItem::Test { .. })) => self.advance()?,
+                None if self.done => return Ok(()),
+                None => {
+                    let unit = self.cluster.wait_unit()?;
+                    self.take(unit)?;
+                }
+            }
+        }
+    }
+
+    /// Keeps units in hand, without waiting for them.
+    fn top_up(&mut self) -> Result<(), LearnError> {
+        if self.done || self.queue.len() >= UNITS_IN_HAND {
+            return Ok(());
+        }
+        match self.cluster.try_unit() {
+            Some(unit) => self.take(unit),
+            None => {
+                self.cluster.ask_unit();
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, unit: Option<Unit>) -> Result<(), LearnError> {
+        let Some(Unit { id, payload }) = unit else {
+            self.done = true;
+            return Ok(());
+        };
+        let item: WorkItem = postcard::from_bytes(&payload)
+            .map_err(|error| LearnError::Message(format!("unreadable unit of work: {error}")))?;
+        match (&item, &self.test) {
+            (WorkItem::Train { source, .. }, _) => self.train.submit(id, source.clone()),
+            (WorkItem::Test { source }, Some(test)) => test.submit(id, source.clone()),
+            (WorkItem::Test { .. }, None) => return Err(LearnError::Message("a test unit without test files".into())),
+            (WorkItem::EndTraining, _) => {}
+        }
+        self.queue.push_back((id, item));
+        Ok(())
+    }
+
+    /// Reads the next minibatch and asks for its weights, then works on the one before.
+    fn advance(&mut self) -> Result<(), LearnError> {
+        let is_test = self.reads_test();
+        let Some(next) = self.receive(is_test)? else {
+            // Nothing is read yet: meanwhile finish what is in flight.
+            return self.finish_in_flight();
+        };
+        if self.problem.sequential {
+            self.finish_in_flight()?;
+        }
+        let next = self.begin(next, is_test)?;
+        let before = self.in_flight.replace(next);
+        match before {
+            Some(before) => self.complete(before),
+            None if self.problem.sequential => self.finish_in_flight(),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the reader's next rows are test rows: those of the first unit that is not read to its end.
+    fn reads_test(&self) -> bool {
+        let ended = self.in_flight.as_ref().filter(|in_flight| in_flight.progress.is_last).map(|last| last.unit);
+        let mut ahead = self.queue.iter().filter(|(unit, _)| Some(*unit) != ended);
+        matches!(ahead.next(), Some((_, WorkItem::Test { .. })))
+    }
+
+    /// The next minibatch. Does not wait while something is in flight that could be worked on.
+    fn receive(&mut self, is_test: bool) -> Result<Option<UnitBatch>, LearnError> {
+        let reader = if is_test { self.test.as_ref().unwrap_or(&self.train) } else { &self.train };
+        if self.in_flight.is_some() {
+            return Ok(reader.receive_timeout(Duration::ZERO)?);
+        }
+        let start = Instant::now();
+        let batch = reader.receive()?;
+        self.figures.seconds_reading += start.elapsed().as_secs_f64();
+        Ok(Some(batch))
+    }
+
+    fn begin(&mut self, next: UnitBatch, is_test: bool) -> Result<InFlight, LearnError> {
+        let mut batch = next.batch;
+        self.report.bad_lines += next.bad_lines.saturating_sub(self.bad_lines_told);
+        self.bad_lines_told = self.bad_lines_told.max(next.bad_lines);
+        let mut keys = std::mem::take(&mut batch.unique);
+        keys.extend(self.problem.bias_key);
+        let keys = KeyList::new(keys)?;
+        let weights = self.table.pull(&keys)?;
+        Ok(InFlight { unit: next.unit, batch, keys, weights, progress: next.progress, is_test })
+    }
+
+    fn finish_in_flight(&mut self) -> Result<(), LearnError> {
+        match self.in_flight.take() {
+            Some(in_flight) => self.complete(in_flight),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the weights, learns from the rows or scores them, and reports the unit at its end.
+    fn complete(&mut self, in_flight: InFlight) -> Result<(), LearnError> {
+        let InFlight { unit, batch, keys, weights, progress, is_test } = in_flight;
+        let weights = weights.wait()?;
+        if self.figures.first_pull_at.is_none() {
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            self.figures.first_pull_at = since_1970.ok().map(|elapsed| elapsed.as_secs_f64());
+        }
+        let start = Instant::now();
+        if is_test {
+            self.score(&batch, &weights);
+        } else {
+            self.learn(&batch, &keys, &weights)?;
+        }
+        self.figures.seconds_computing += start.elapsed().as_secs_f64();
+        let reader = if is_test { self.test.as_ref().unwrap_or(&self.train) } else { &self.train };
+        reader.recycle(batch);
+        if progress.is_last { self.end_unit(unit, progress) } else { Ok(()) }
+    }
+
+    fn learn(&mut self, batch: &LocalBatch, keys: &KeyList, weights: &[f32]) -> Result<(), LearnError> {
+        if batch.row_count() == 0 {
+            return Ok(());
+        }
+        let mut gradient = self.table.values(keys.len());
+        self.report.loss_sum += logistic::gradient(batch, self.problem.bias_key.is_some(), weights, &mut gradient);
+        self.report.rows += batch.row_count() as u64;
+        // The driver keeps the push until it is acknowledged; `settle` waits for all of them.
+        drop(self.table.push(keys, gradient)?);
+        Ok(self.table.tick()?)
+    }
+
+    fn score(&mut self, batch: &LocalBatch, weights: &[f32]) {
+        let bias = self.problem.bias_key.and(weights.last()).copied().unwrap_or(0.0);
+        for row in 0..batch.row_count() {
+            self.scores.add(logistic::margin(batch, row, weights) + bias, batch.labels[row]);
+        }
+        self.report.rows += batch.row_count() as u64;
+    }
+
+    fn end_training(&mut self, unit: u64) -> Result<(), LearnError> {
+        self.finish_in_flight()?;
+        self.table.finish()?;
+        self.end_unit(unit, UnitProgress { is_last: true, rows_total: None })
+    }
+
+    /// Reports a unit in parts that stay small.
+    fn end_unit(&mut self, unit: u64, progress: UnitProgress) -> Result<(), LearnError> {
+        self.cluster.settle()?;
+        let mut report = std::mem::take(&mut self.report);
+        let scores = std::mem::take(&mut self.scores);
+        if self.queue.front().is_some_and(|(_, item)| matches!(item, WorkItem::Test { .. })) {
+            (report.loss_sum, report.probability_sum) = scores.sums();
+        }
+        let counts: Vec<ScoreCount> = scores.counts().collect();
+        let mut parts = counts.chunks(SCORES_MAX).peekable();
+        while let Some(part) = parts.next_if(|part| part.len() == SCORES_MAX) {
+            let part = UnitReport { scores: part.to_vec(), figures: self.figures(), ..UnitReport::default() };
+            self.cluster.unit_done(unit, part.encode());
+        }
+        report.scores = parts.next().map_or(Vec::new(), <[ScoreCount]>::to_vec);
+        (report.last, report.ended_rows, report.figures) = (true, progress.rows_total, self.figures());
+        self.cluster.unit_done(unit, report.encode());
+        self.queue.pop_front();
+        Ok(())
+    }
+
+    fn figures(&mut self) -> WorkerFigures {
+        let statistics = self.cluster.statistics();
+        self.figures.bytes_pushed = statistics.bytes_pushed;
+        self.figures.bytes_pulled = statistics.bytes_pulled;
+        self.figures.retries = statistics.retries;
+        self.figures.seconds_waiting = statistics.waited.as_secs_f64();
+        self.figures
+    }
+}

@@ -1,0 +1,172 @@
+//! The pool of work: passes over the training units, then the test units.
+//!
+//! A worker that asks gets the next unit of the pass; the last pass ends for each worker with
+//! [`WorkItem::EndTraining`]; the test begins when every worker has done that. Under `Sequential`
+//! unit `i` of a file belongs to writer `i mod W`, whoever asks first, so that what a writer learns
+//! depends on the data and the number of writers alone.
+
+use super::config::WorkItem;
+use super::data::{UnitCursor, UnitPlan};
+use super::progress::Progress;
+use super::report::UnitReport;
+use crate::client::{Offer, Shutdown, Unit, Workload};
+use crate::error::ExitCode;
+use crate::id::WriterId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where a writer stands in the passes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    pass: u32,
+    cursor: UnitCursor,
+    /// File of the last unit, and its number among the file's units.
+    last: Option<(u32, u64)>,
+}
+
+/// How far a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Training,
+    /// Was told to end training; `true` when it has.
+    Ending(bool),
+}
+
+/// The pool of work of one training job.
+pub struct TrainWorkload {
+    train: UnitPlan,
+    test: UnitPlan,
+    passes: u32,
+    /// One place a writer under `Sequential`, one for all otherwise.
+    places: Vec<Place>,
+    stages: Vec<Stage>,
+    test_cursor: UnitCursor,
+    open: BTreeMap<u64, (WriterId, WorkItem)>,
+    next_unit: u64,
+    stopped: bool,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl TrainWorkload {
+    /// A pool of `passes` over the units of `train`, then one over `test`.
+    #[must_use]
+    pub fn new(
+        train: UnitPlan,
+        test: UnitPlan,
+        passes: u32,
+        workers: u32,
+        sequential: bool,
+        progress: Arc<Mutex<Progress>>,
+    ) -> TrainWorkload {
+        let workers = workers as usize;
+        TrainWorkload {
+            train,
+            test,
+            passes,
+            places: vec![Place::default(); if sequential { workers } else { 1 }],
+            stages: vec![Stage::Training; workers],
+            test_cursor: UnitCursor::default(),
+            open: BTreeMap::new(),
+            next_unit: 0,
+            stopped: false,
+            progress,
+        }
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Progress> {
+        // Figures are only added to; a panic elsewhere leaves them readable.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer's next training unit.
+    fn next_training(&mut self, writer: WriterId) -> Option<WorkItem> {
+        let count = self.places.len();
+        let index = writer.0 as usize % count;
+        let place = &mut self.places[index];
+        while !self.stopped && place.pass < self.passes {
+            let Some(source) = self.train.next_unit(&mut place.cursor) else {
+                *place = Place { pass: place.pass + 1, ..Place::default() };
+                continue;
+            };
+            let file = source.file();
+            let number = place.last.map_or(0, |(last, number)| if last == file { number + 1 } else { 0 });
+            place.last = Some((file, number));
+            if number % count as u64 == index as u64 {
+                return Some(WorkItem::Train { pass: place.pass, source });
+            }
+        }
+        None
+    }
+
+    fn next_item(&mut self, writer: WriterId) -> Result<WorkItem, Offer> {
+        let worker = writer.0 as usize;
+        if worker >= self.stages.len() {
+            return Err(Offer::Finished);
+        }
+        if self.stages[worker] == Stage::Training {
+            if let Some(item) = self.next_training(writer) {
+                return Ok(item);
+            }
+            self.stages[worker] = Stage::Ending(false);
+            return Ok(WorkItem::EndTraining);
+        }
+        if self.stages.iter().any(|stage| *stage != Stage::Ending(true)) {
+            return Err(Offer::Wait);
+        }
+        let source = if self.stopped { None } else { self.test.next_unit(&mut self.test_cursor) };
+        match source {
+            Some(source) => Ok(WorkItem::Test { source }),
+            None if self.open.values().any(|(owner, _)| *owner == writer) => Err(Offer::Wait),
+            None => Err(Offer::Finished),
+        }
+    }
+
+    fn end_unit(&mut self, writer: WriterId, item: &WorkItem, ended_rows: Option<u64>) {
+        match (item, ended_rows) {
+            (WorkItem::EndTraining, _) => self.stages[writer.0 as usize] = Stage::Ending(true),
+            (WorkItem::Train { source, .. }, Some(rows)) => self.train.on_ended(source.file(), rows),
+            (WorkItem::Test { source }, Some(rows)) => self.test.on_ended(source.file(), rows),
+            _ => {}
+        }
+    }
+}
+
+impl Workload for TrainWorkload {
+    fn next(&mut self, worker: WriterId) -> Offer {
+        let item = match self.next_item(worker) {
+            Ok(item) => item,
+            Err(offer) => return offer,
+        };
+        let payload = match postcard::to_stdvec(&item) {
+            Ok(payload) => payload,
+            Err(error) => unreachable!("work items encode into memory: {error}"),
+        };
+        let id = self.next_unit;
+        self.next_unit += 1;
+        self.figures().on_offered(&item, self.train.unit_count());
+        self.open.insert(id, (worker, item));
+        Offer::Unit(Unit { id, payload })
+    }
+
+    fn finished(&mut self, worker: WriterId, unit: u64, report: &[u8]) -> Result<(), Shutdown> {
+        let report = UnitReport::decode(report).map_err(|reason| Shutdown {
+            exit_code: ExitCode::BadInput as u8,
+            message: format!("worker {}: {reason}; run the same release on every node", worker.0),
+        })?;
+        let Some((_, item)) = self.open.get(&unit).cloned() else { return Ok(()) };
+        self.figures()
+            .on_report(worker, &item, &report)
+            .map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })?;
+        if report.last {
+            self.open.remove(&unit);
+            self.end_unit(worker, &item, report.ended_rows);
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, _: WriterId, _: &[u8]) {}
+
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+}

@@ -1,0 +1,225 @@
+//! Saving: count, lay out, write in parallel, finish.
+
+use super::STREAM_BYTES;
+use super::temporary::TemporaryFile;
+use crate::id::NodeId;
+use crate::node::config::random;
+use crate::node::error::NodeError;
+use crate::protocol::scheduler::Scheduler;
+use crate::store::{ModelLayout, ModelMeta, Part, PartChecksums, StoreError, TableMeta};
+use crate::wire::{SaveTask, SectionInfo, Task, TaskReply};
+use crc32fast::Hasher;
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+/// What is saved where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavePlan {
+    /// The model's final place.
+    pub path: PathBuf,
+    /// Also the update state.
+    pub with_state: bool,
+    /// What the learning program wants remembered, by name.
+    pub notes: Vec<(String, String)>,
+}
+
+/// One section of one shard: where it goes, and what was written of it.
+#[derive(Debug)]
+struct Place {
+    shard: NodeId,
+    /// Index among the shard's own sections.
+    index: u32,
+    info: SectionInfo,
+    offsets: [u64; 3],
+    written: Option<PartChecksums>,
+}
+
+/// A shard's array on its way through the scheduler.
+#[derive(Debug)]
+struct Stream {
+    place: usize,
+    array: u8,
+    offset: u64,
+    hasher: Hasher,
+    crc32: [u32; 3],
+}
+
+/// Saves the model of a job whose work is done.
+#[derive(Debug)]
+pub(crate) struct Saver {
+    plan: SavePlan,
+    shards: Vec<NodeId>,
+    counts: BTreeMap<NodeId, Vec<SectionInfo>>,
+    layout: Option<ModelLayout>,
+    file: Option<TemporaryFile>,
+    places: Vec<Place>,
+    streams: BTreeMap<NodeId, Stream>,
+    nonzero_count: Option<u64>,
+}
+
+impl Saver {
+    pub(crate) fn new(plan: SavePlan, shards: Vec<NodeId>) -> Saver {
+        Saver {
+            plan,
+            shards,
+            counts: BTreeMap::new(),
+            layout: None,
+            file: None,
+            places: Vec::new(),
+            streams: BTreeMap::new(),
+            nonzero_count: None,
+        }
+    }
+
+    /// Number of keys whose value is not zero, once the model stands at its final place.
+    pub(crate) fn saved_nonzero_count(&self) -> Option<u64> {
+        self.nonzero_count
+    }
+
+    /// Asks every shard to count.
+    pub(crate) fn begin(&mut self, scheduler: &mut Scheduler) {
+        let with_state = self.plan.with_state;
+        self.shards.iter().for_each(|&shard| scheduler.begin_task(shard, Task::Count { with_state }));
+    }
+
+    /// Takes a shard's answer; true when the model is in place.
+    pub(crate) fn on_reply(
+        &mut self,
+        scheduler: &mut Scheduler,
+        shard: NodeId,
+        reply: TaskReply,
+    ) -> Result<bool, NodeError> {
+        match reply {
+            TaskReply::Sections(sections) if self.layout.is_none() => {
+                self.counts.insert(shard, sections);
+                if self.counts.len() == self.shards.len() {
+                    self.lay_out(scheduler)?;
+                }
+            }
+            TaskReply::Sections(sections) => self.on_written(shard, &sections),
+            TaskReply::NotShared => self.stream_next(scheduler, shard, None),
+            TaskReply::Part(bytes) => self.on_part(scheduler, shard, &bytes)?,
+            // What belongs to loading does not come here; a failure has ended the job already.
+            TaskReply::Loaded { .. } | TaskReply::Failed { .. } => {}
+        }
+        let complete = self.layout.is_some() && self.places.iter().all(|place| place.written.is_some());
+        if complete && self.nonzero_count.is_none() {
+            self.finish()?;
+        }
+        Ok(self.nonzero_count.is_some())
+    }
+
+    fn lay_out(&mut self, scheduler: &mut Scheduler) -> Result<(), NodeError> {
+        let tables = scheduler.job().tables.iter().map(TableMeta::of).collect();
+        let meta = ModelMeta { tables, metadata: self.plan.notes.clone() };
+        self.places = self.counts.iter().flat_map(|(&shard, sections)| places_of(shard, sections)).collect();
+        self.places.sort_by_key(|place| (place.info.table, place.info.range.begin));
+        let parts: Vec<Part> = self.places.iter().map(part_of).collect();
+        let layout = ModelLayout::new(&meta, &parts, self.plan.with_state).map_err(|error| self.wrong(&error))?;
+        for (place, laid_out) in self.places.iter_mut().zip(layout.places()) {
+            place.offsets = laid_out.offsets;
+        }
+        let nonce = u64::from_le_bytes(random()?);
+        let file = TemporaryFile::create(&self.plan.path, nonce)?;
+        let prepared =
+            file.file().set_len(layout.file_bytes()).and_then(|()| file.file().write_all_at(&nonce.to_le_bytes(), 0));
+        prepared.map_err(|source| self.unwritable(source))?;
+        for &shard in &self.shards {
+            let mut own: Vec<&Place> = self.places.iter().filter(|place| place.shard == shard).collect();
+            own.sort_by_key(|place| place.index);
+            let task = SaveTask {
+                path: file.path().to_string_lossy().into_owned(),
+                nonce,
+                with_state: self.plan.with_state,
+                offsets: own.into_iter().map(|place| place.offsets).collect(),
+            };
+            scheduler.begin_task(shard, Task::Save(task));
+        }
+        (self.layout, self.file) = (Some(layout), Some(file));
+        Ok(())
+    }
+
+    fn on_written(&mut self, shard: NodeId, sections: &[SectionInfo]) {
+        for place in self.places.iter_mut().filter(|place| place.shard == shard) {
+            if let Some(section) = sections.get(place.index as usize) {
+                place.written = Some(PartChecksums { key_count: section.key_count, crc32: section.crc32 });
+            }
+        }
+    }
+
+    /// Asks for the next part of a shard's arrays: of the one under way, or the first of the next section.
+    fn stream_next(&mut self, scheduler: &mut Scheduler, shard: NodeId, under_way: Option<Stream>) {
+        let next = || {
+            let open = |place: &Place| place.shard == shard && place.written.is_none();
+            let place = self.places.iter().position(open)?;
+            Some(Stream { place, array: 0, offset: 0, hasher: Hasher::new(), crc32: [0; 3] })
+        };
+        let Some(stream) = under_way.or_else(next) else { return };
+        let task = Task::Stream {
+            with_state: self.plan.with_state,
+            section: self.places[stream.place].index,
+            array: stream.array,
+            offset: stream.offset,
+            bytes: STREAM_BYTES as u32,
+        };
+        scheduler.begin_task(shard, task);
+        self.streams.insert(shard, stream);
+    }
+
+    fn on_part(&mut self, scheduler: &mut Scheduler, shard: NodeId, bytes: &[u8]) -> Result<(), NodeError> {
+        let Some(mut stream) = self.streams.remove(&shard) else { return Ok(()) };
+        let place = &mut self.places[stream.place];
+        if let Some(file) = &self.file {
+            let offset = place.offsets[usize::from(stream.array)] + stream.offset;
+            let written = file.file().write_all_at(bytes, offset);
+            written.map_err(|source| unwritable(&self.plan.path, source))?;
+        }
+        stream.hasher.update(bytes);
+        stream.offset += bytes.len() as u64;
+        if bytes.len() == STREAM_BYTES {
+            self.stream_next(scheduler, shard, Some(stream));
+            return Ok(());
+        }
+        stream.crc32[usize::from(stream.array)] = std::mem::take(&mut stream.hasher).finalize();
+        (stream.array, stream.offset) = (stream.array + 1, 0);
+        if stream.array < 3 {
+            self.stream_next(scheduler, shard, Some(stream));
+        } else {
+            place.written = Some(PartChecksums { key_count: place.info.key_count, crc32: stream.crc32 });
+            self.stream_next(scheduler, shard, None);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), NodeError> {
+        let (Some(layout), Some(mut file)) = (&self.layout, self.file.take()) else { return Ok(()) };
+        let checksums: Vec<PartChecksums> = self.places.iter().filter_map(|place| place.written).collect();
+        let header = layout.header_bytes(&checksums).map_err(|error| self.wrong(&error))?;
+        let finished = file.file().write_all_at(&header, 0).and_then(|()| file.place());
+        finished.map_err(|source| self.unwritable(source))?;
+        self.nonzero_count = Some(self.places.iter().map(|place| place.info.nonzero_count).sum());
+        Ok(())
+    }
+
+    fn wrong(&self, error: &StoreError) -> NodeError {
+        NodeError::Content { path: self.plan.path.clone(), reason: format!("the model cannot be laid out: {error}") }
+    }
+
+    fn unwritable(&self, source: std::io::Error) -> NodeError {
+        unwritable(&self.plan.path, source)
+    }
+}
+
+fn unwritable(path: &std::path::Path, source: std::io::Error) -> NodeError {
+    NodeError::File { what: "cannot write the model", path: path.to_owned(), source }
+}
+
+fn places_of(shard: NodeId, sections: &[SectionInfo]) -> impl Iterator<Item = Place> + use<> {
+    let sections = sections.to_vec();
+    (0..).zip(sections).map(move |(index, info)| Place { shard, index, info, offsets: [0; 3], written: None })
+}
+
+fn part_of(place: &Place) -> Part {
+    Part { table: u32::from(place.info.table), range: place.info.range, key_count: place.info.key_count }
+}

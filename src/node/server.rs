@@ -1,0 +1,87 @@
+//! A server process: one thread a shard, each with a transport, a pool and a driver of its own.
+
+use super::config::NodeConfig;
+use super::driver::Driver;
+use super::error::NodeError;
+use super::shard_files::ShardFiles;
+use super::time::now;
+use crate::id::NodeId;
+use crate::memory::Pool;
+use crate::protocol::Identity;
+use crate::protocol::server::{Server, ServerEvent};
+use crate::transport::Transport;
+use crate::transport::tcp::TcpTransport;
+use crate::wire::Shutdown;
+use std::time::Duration;
+
+/// How long a node that ends waits for its last words to leave.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Runs all shards of server `rank` until the job ends. Returns the job's end as the first shard heard it.
+///
+/// # Errors
+/// When a shard cannot start or its poller fails.
+pub fn run_server(config: &NodeConfig, rank: u32, shards: u8) -> Result<Shutdown, NodeError> {
+    let drivers: Result<Vec<_>, _> = (0..shards).map(|shard| open_shard(config, NodeId::server(rank, shard))).collect();
+    let outcomes = std::thread::scope(|scope| {
+        let threads: Vec<_> = drivers?.into_iter().map(|driver| scope.spawn(move || run_shard(driver))).collect();
+        let joined = threads.into_iter().map(|thread| match thread.join() {
+            Ok(outcome) => outcome,
+            Err(_) => Err(NodeError::Config(format!("a shard of server {rank} broke an invariant; see the log"))),
+        });
+        Ok::<_, NodeError>(joined.collect::<Vec<_>>())
+    })?;
+    outcomes
+        .into_iter()
+        .reduce(Result::and)
+        .unwrap_or_else(|| Err(NodeError::Config("a server without shards".to_owned())))
+}
+
+/// A shard on its fabric.
+type ShardDriver = Driver<Server, TcpTransport>;
+
+fn open_shard(config: &NodeConfig, node: NodeId) -> Result<ShardDriver, NodeError> {
+    let pool = Pool::unbounded();
+    let (incarnation, transport) = config.transport(node, true, &pool)?;
+    let transport = TcpTransport::open(transport)?;
+    let address = config.advertised(transport.local_address().as_deref())?;
+    let identity = Identity::new(node, config.job, incarnation);
+    tracing::info!(%node, address, "listening");
+    let server = Server::new(now(), identity, address, config.host.clone(), &config.scheduler, pool);
+    Ok(Driver::new(server, transport))
+}
+
+fn run_shard(mut driver: ShardDriver) -> Result<Shutdown, NodeError> {
+    let mut files = ShardFiles::default();
+    loop {
+        driver.poll(now());
+        while let Some(event) = driver.poll_event() {
+            match event {
+                ServerEvent::Welcome => tracing::debug!("tables stand"),
+                ServerEvent::Task { sequence, task } => {
+                    let reply = files.carry_out(driver.machine_mut(), task);
+                    driver.machine_mut().task_done(sequence, reply);
+                    driver.flush(now());
+                }
+                ServerEvent::Ended(shutdown) => {
+                    say_farewell(&mut driver);
+                    return Ok(shutdown);
+                }
+            }
+        }
+        driver.wait(now(), None)?;
+    }
+}
+
+/// Lets the goodbye leave before the process ends.
+fn say_farewell(driver: &mut ShardDriver) {
+    let traffic = driver.machine().traffic();
+    tracing::debug!(?traffic, "leaving");
+    let deadline = now().after(FAREWELL);
+    while driver.transport_mut().queued_bytes(NodeId::SCHEDULER) > 0 && now() < deadline {
+        driver.poll(now());
+        if driver.wait(now(), Some(Duration::from_millis(10))).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A worker's driver.
+
+use super::config::NodeConfig;
+use super::driver::Driver;
+use super::error::NodeError;
+use super::time::now;
+use crate::id::NodeId;
+use crate::memory::Pool;
+use crate::protocol::Identity;
+use crate::protocol::worker::Worker;
+use crate::transport::tcp::TcpTransport;
+use std::sync::Arc;
+
+/// A worker on its fabric.
+pub type WorkerDriver = Driver<Worker, TcpTransport>;
+
+/// Opens the driver of worker `rank`. It begins to join with its first round.
+///
+/// # Errors
+/// When the transport cannot be opened.
+pub fn open_worker(config: &NodeConfig, rank: u32, pool: &Arc<Pool>) -> Result<WorkerDriver, NodeError> {
+    let node = NodeId::worker(rank);
+    let (incarnation, transport) = config.transport(node, false, pool)?;
+    let transport = TcpTransport::open(transport)?;
+    let identity = Identity::new(node, config.job, incarnation);
+    let worker = Worker::new(now(), identity, config.host.clone(), &config.scheduler, Arc::clone(pool));
+    Ok(Driver::new(worker, transport))
+}
