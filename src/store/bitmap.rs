@@ -143,7 +143,8 @@ impl BitmapIndex {
             for index in first..=last {
                 let chunk = &self.chunks[part.first_chunk + index as usize];
                 let chunk_begin = part.range.begin + (index << CHUNK_SHIFT);
-                (keys.clear(), slots.clear());
+                keys.clear();
+                slots.clear();
                 for (rank, place) in chunk.places().enumerate() {
                     let key = chunk_begin + place as u64;
                     if wanted.contains(key) {

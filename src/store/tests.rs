@@ -326,3 +326,43 @@ fn sums_are_added_in_the_order_of_calls() {
     table.gather(range, Some(&[3]), out.as_mut_bytes());
     assert_eq!(out[0], pushes.iter().fold(0.0, |sum, number| sum + number));
 }
+
+/// Bytes per key behind a table of f32 keys: columns and index, and what the pool says.
+fn bytes_per_key(update: UpdateFunction, key_end: u64, pushes: &[Vec<u64>]) -> f64 {
+    let (pool, range) = (Pool::unbounded(), KeyRange::new(0, key_end));
+    let eventual =
+        TableSpec { consistency: Consistency::Eventual, ..spec(DType::F32, 1, key_end, Layout::Sparse, update) };
+    let mut table = Table::new(&eventual, &[range], &pool).unwrap();
+    for keys in pushes {
+        let values = vec![0.5f32; keys.len()];
+        table.apply(range, range, Some(keys), values.as_bytes());
+    }
+    let memory = table.memory();
+    assert_eq!(memory.total_bytes() - memory.index_bytes, pool.usage().used_bytes as u64);
+    memory.total_bytes() as f64 / memory.keys as f64
+}
+
+#[test]
+fn memory_per_key_stays_near_what_the_numbers_need() {
+    let mut seed = 1u64;
+    let mut random = |key_end: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 12) % key_end
+    };
+    let mut pushes = |count: usize, keys: usize, key_end: u64| -> Vec<Vec<u64>> {
+        let push = |_| (0..keys).map(|_| random(key_end)).collect::<std::collections::BTreeSet<u64>>();
+        (0..count).map(push).map(|keys| keys.into_iter().collect()).collect()
+    };
+    let (sparse, hashed) = (1 << 40, 1 << 20);
+    let ftrl = UpdateFunction::Ftrl(FTRL);
+    let bulk = pushes(1, 300_000, sparse);
+    let inserts = pushes(150, 2000, sparse);
+    let bits = pushes(240, 2000, hashed);
+    let within =
+        |found: f64, needed: f64, share: f64| assert!(found <= needed * share, "{found} bytes a key, {needed} needed");
+    within(bytes_per_key(UpdateFunction::Sum, sparse, &bulk), 12.0, 1.07);
+    within(bytes_per_key(UpdateFunction::Sum, sparse, &inserts), 12.0, 1.3);
+    within(bytes_per_key(ftrl, sparse, &bulk), 20.0, 1.07);
+    within(bytes_per_key(ftrl, sparse, &inserts), 20.0, 1.3);
+    within(bytes_per_key(ftrl, hashed, &bits), 20.0, 0.8);
+}
