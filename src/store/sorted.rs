@@ -139,12 +139,14 @@ impl SortedIndex {
         missing
     }
 
-    /// Inserts keys that are ascending and unknown.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64]) {
+    /// Inserts keys that are ascending and unknown. Adds the key ranges whose rows moved to `moved`,
+    /// ascending.
+    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
         let mut rest = keys;
         while let Some(&key) = rest.first() {
             let (chunk, end) = self.directory.chunk_and_end(key);
             let (now, later) = rest.split_at(rest.partition_point(|&key| key < end));
+            moved.push(KeyRange::new(key, end));
             self.insert_below(rows, chunk, now);
             rest = later;
         }

@@ -1,103 +1,22 @@
 //! Tables against a plain ordered map, for all layouts, types and update functions.
 
-use super::element::Element;
+mod plain;
+
 use super::*;
 use crate::id::TableId;
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
 use crate::wire::{Consistency, DType, Ftrl, Layout, TableSpec, UpdateFunction};
+use plain::{Plain, Small};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use zerocopy::IntoBytes;
 
 const FTRL: Ftrl = Ftrl { alpha: 0.1, beta: 1.0, l1: 0.5, l2: 0.1 };
 
-pub(super) fn spec(dtype: DType, width: u16, key_end: u64, layout: Layout, update: UpdateFunction) -> TableSpec {
+fn spec(dtype: DType, width: u16, key_end: u64, layout: Layout, update: UpdateFunction) -> TableSpec {
     let (id, name) = (TableId(0), "weights".to_owned());
     TableSpec { id, name, dtype, width, key_end, layout, update, consistency: Consistency::Sequential }
-}
-
-pub(super) trait Small: Element {
-    fn small(number: i32) -> Self;
-    fn update(self, state: &mut [Self; 2], pushed: Self, function: UpdateFunction) -> Self {
-        let _ = state;
-        match function {
-            UpdateFunction::Sum => self.plus(pushed),
-            _ => pushed,
-        }
-    }
-}
-
-impl Small for f32 {
-    fn small(number: i32) -> f32 {
-        number as f32 * 0.3
-    }
-
-    fn update(self, [z, n]: &mut [f32; 2], g: f32, function: UpdateFunction) -> f32 {
-        let UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) = function else {
-            return if function == UpdateFunction::Sum { self + g } else { g };
-        };
-        if g == 0.0 {
-            return self;
-        }
-        let sigma = ((*n + g * g).sqrt() - n.sqrt()) / alpha;
-        *z += g - sigma * self;
-        *n += g * g;
-        if z.abs() <= l1 { 0.0 } else { -(*z - z.signum() * l1) / ((beta + n.sqrt()) / alpha + l2) }
-    }
-}
-
-impl Small for f64 {
-    fn small(number: i32) -> f64 {
-        f64::from(number) * 0.1
-    }
-}
-
-impl Small for i64 {
-    fn small(number: i32) -> i64 {
-        i64::from(number) << 40
-    }
-}
-
-impl Small for u32 {
-    fn small(number: i32) -> u32 {
-        number as u32
-    }
-}
-
-/// The oracle: one row a key, everything element by element.
-struct Plain<T> {
-    spec: TableSpec,
-    rows: BTreeMap<u64, Vec<(T, [T; 2])>>,
-    sums: BTreeMap<u64, Vec<T>>,
-}
-
-impl<T: Small> Plain<T> {
-    fn apply(&mut self, key: u64, pushed: &[T]) {
-        let width = usize::from(self.spec.width);
-        let row = self.rows.entry(key).or_insert_with(|| vec![(T::default(), [T::default(); 2]); width]);
-        for ((value, state), &pushed) in row.iter_mut().zip(pushed) {
-            *value = value.update(state, pushed, self.spec.update);
-        }
-    }
-
-    fn accumulate(&mut self, key: u64, pushed: &[T]) {
-        let sum = self.sums.entry(key).or_insert_with(|| vec![T::default(); pushed.len()]);
-        for (sum, &pushed) in sum.iter_mut().zip(pushed) {
-            *sum = if self.spec.update == UpdateFunction::Assign { pushed } else { sum.plus(pushed) };
-        }
-    }
-
-    fn commit(&mut self) {
-        for (key, sum) in std::mem::take(&mut self.sums) {
-            self.apply(key, &sum);
-        }
-    }
-
-    fn value(&self, key: u64) -> Vec<T> {
-        let zeros = || vec![T::default(); usize::from(self.spec.width)];
-        self.rows.get(&key).map_or_else(zeros, |row| row.iter().map(|(value, _)| *value).collect())
-    }
 }
 
 /// One push: where its keys crowd, how they spread, what it holds, where its range is cut, and how it is taken.
