@@ -14,9 +14,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod level;
+mod prefetch;
 mod scalar;
 
 pub use level::{Level, SimdError, check_environment, level};
+pub use prefetch::prefetch;
 pub use scalar::FtrlRate;
 
 use level::{InstructionSet, selected};

@@ -109,8 +109,9 @@ impl BitmapIndex {
         missing
     }
 
-    /// Inserts keys that are owned, ascending and unknown.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64]) {
+    /// Inserts keys that are owned, ascending and unknown. Adds the key ranges whose rows moved to
+    /// `moved`, ascending.
+    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
         let mut rest = keys;
         while let Some(&key) = rest.first() {
             let part = self.parts.partition_point(|part| part.range.end <= key);
@@ -126,6 +127,7 @@ impl BitmapIndex {
             self.gaps.extend(now.iter().map(|key| chunk.rank(place(key)).0 as u16));
             rows.open_gaps(&mut chunk.units, usize::from(chunk.count), &self.gaps);
             chunk.set(now.iter().map(place));
+            moved.push(KeyRange::new(key, chunk_begin.saturating_add(CHUNK_SPAN as u64).min(range.end)));
             rest = later;
         }
     }

@@ -5,6 +5,7 @@
 //! mask and two bounded loads, and growing copies at most one extent.
 
 use crate::memory::{Array, Pool};
+use crate::simd::prefetch;
 use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -107,6 +108,15 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         self.extents[extent][row]
     }
 
+    /// Asks the cache for a row.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u32) {
+        let (extent, row) = self.geometry.extent(slot);
+        if let Some(number) = self.extents.get(extent).and_then(|extent| extent.get(row * self.width)) {
+            prefetch(number);
+        }
+    }
+
     /// The only number of a row of width 1, for writing.
     #[inline]
     pub(super) fn number_mut(&mut self, slot: u32) -> &mut T {
@@ -137,6 +147,9 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
             return;
         }
         let first = usize::from(first);
+        if gaps.len() == 1 {
+            return self.open_gap(units, count, first);
+        }
         scratch.clear();
         scratch.resize((gaps.len() + count - first) * width, self.initial);
         self.read(units, first, &mut scratch[gaps.len() * width..]);
@@ -152,6 +165,32 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
             target += moved;
         }
         self.write(units, first, scratch);
+    }
+
+    /// One gap: each unit from the last one back moves up by a row and takes the last row of the
+    /// unit before it.
+    fn open_gap(&mut self, units: &[u32], count: usize, gap: usize) {
+        let width = self.width;
+        for index in (gap / UNIT_ROWS..=count / UNIT_ROWS).rev() {
+            let begin = gap.saturating_sub(index * UNIT_ROWS);
+            let end = (count - index * UNIT_ROWS).min(UNIT_ROWS - 1);
+            let unit = self.run_mut(units[index] * UNIT_ROWS as u32, UNIT_ROWS);
+            unit.copy_within(begin * width..end * width, (begin + 1) * width);
+            if index * UNIT_ROWS > gap {
+                self.copy_row(
+                    units[index - 1] * UNIT_ROWS as u32 + UNIT_ROWS as u32 - 1,
+                    units[index] * UNIT_ROWS as u32,
+                );
+            }
+        }
+        let initial = self.initial;
+        self.row_mut(units[gap / UNIT_ROWS] * UNIT_ROWS as u32 + (gap % UNIT_ROWS) as u32).fill(initial);
+    }
+
+    fn copy_row(&mut self, source: u32, target: u32) {
+        for number in 0..self.width {
+            self.row_mut(target)[number] = self.row(source)[number];
+        }
     }
 
     /// Copies a chunk's rows from row `from` on.
@@ -189,6 +228,22 @@ fn for_pieces(units: &[u32], from: usize, count: usize, mut visit: impl FnMut(u3
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_gap_opens_at_every_place() {
+        let pool = Pool::unbounded();
+        for count in [0, 1, 63, 64, 65, 127] {
+            for gap in 0..=count {
+                let mut column = Column::new(&pool, Geometry::new(8), 2, 9u32);
+                (0..2).for_each(|unit| column.add_unit(unit));
+                (0..count as u32).for_each(|row| column.row_mut(row).fill(row));
+                column.open_gaps(&[0, 1], count, &[gap as u16], &mut Vec::new());
+                let found: Vec<u32> = (0..=count as u32).map(|row| column.row(row)[1]).collect();
+                let expected: Vec<u32> = (0..gap as u32).chain([9]).chain(gap as u32..count as u32).collect();
+                assert_eq!(found, expected, "{count} {gap}");
+            }
+        }
+    }
 
     #[test]
     fn slots_skip_what_an_extent_has_no_room_for() {

@@ -118,7 +118,7 @@ mod tests {
         ) {
             let mut directory = Directory::new(KeyRange::ALL);
             let entries: Vec<(u64, u32)> = starts.iter().zip(1u32..).map(|(&start, id)| (start, id)).collect();
-            let (later, sooner): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, id)| *id as usize % (cut + 1) == 0);
+            let (later, sooner): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, id)| (*id as usize).is_multiple_of(cut + 1));
             for mut fresh in [sooner, later] {
                 directory.add(&mut fresh);
             }

@@ -30,12 +30,13 @@ impl Index {
         }
     }
 
-    /// Inserts keys that are owned, ascending and unknown.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64]) {
+    /// Inserts keys that are owned, ascending and unknown. Adds the key ranges whose rows moved to
+    /// `moved`, ascending; elsewhere slots stay as they were.
+    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
         match self {
             Index::Dense(_) => {}
-            Index::Bitmap(bitmap) => bitmap.insert(rows, keys),
-            Index::Sorted(sorted) => sorted.insert(rows, keys),
+            Index::Bitmap(bitmap) => bitmap.insert(rows, keys, moved),
+            Index::Sorted(sorted) => sorted.insert(rows, keys, moved),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What pushes do: apply at once, or add to the step's sums and apply those when it is committed.
 
+use super::column::{Column, UNIT_ROWS};
 use super::element::Element;
 use super::index::Index;
 use super::rows::Rows;
@@ -58,7 +59,7 @@ impl<T: Element> TypedTable<T> {
         if let Index::Dense(dense) = &self.index {
             dense.runs(range, |first, slot, count| runs.push((first, slot, count)));
         }
-        let mut slots = [0; super::column::UNIT_ROWS];
+        let mut slots = [0; UNIT_ROWS];
         for (first, slot, count) in runs {
             let begin = (first - frame_range.begin) as usize * width;
             let pushed = &values[begin..begin + count * width];
@@ -154,18 +155,47 @@ fn update_block<T: Element>(
     slots: &[u32],
     pushed: &[T],
 ) {
-    let count = slots.len();
-    block.state.resize(count * function.numbers(), T::default());
-    block.values.clear();
-    block.values.extend(slots.iter().map(|&slot| rows.values.number(slot)));
-    for (row, &slot) in slots.iter().enumerate() {
-        let record = rows.state.row(slot);
-        record.iter().enumerate().for_each(|(number, &state)| block.state[number * count + row] = state);
+    block.state.resize(BLOCK * function.numbers(), T::default());
+    block.values.resize(BLOCK, T::default());
+    let state = &mut block.state[..slots.len() * function.numbers()];
+    let values = &mut block.values[..slots.len()];
+    for (&slot, value) in slots.iter().zip(values.iter_mut()) {
+        rows.state.prefetch(slot);
+        *value = rows.values.number(slot);
     }
-    function.apply(&mut block.state, &mut block.values, pushed);
-    for (row, &slot) in slots.iter().enumerate() {
-        let record = rows.state.row_mut(slot);
-        record.iter_mut().enumerate().for_each(|(number, state)| *state = block.state[number * count + row]);
-        *rows.values.number_mut(slot) = block.values[row];
+    transpose(&rows.state, slots, state);
+    function.apply(state, values, pushed);
+    for (&slot, &value) in slots.iter().zip(values.iter()) {
+        *rows.values.number_mut(slot) = value;
+    }
+    transpose_back(&mut rows.state, slots, state);
+}
+
+/// Gathers state records so that each state number is a run of its own.
+fn transpose<T: Element>(column: &Column<T>, slots: &[u32], out: &mut [T]) {
+    if column.width() == 2 {
+        let (first, second) = out.split_at_mut(slots.len());
+        for ((&slot, first), second) in slots.iter().zip(first).zip(second) {
+            let record = column.row(slot);
+            (*first, *second) = (record[0], record[1]);
+        }
+        return;
+    }
+    for (number, run) in out.chunks_exact_mut(slots.len()).enumerate() {
+        slots.iter().zip(run).for_each(|(&slot, out)| *out = column.row(slot)[number]);
+    }
+}
+
+/// The way back of [`transpose`].
+fn transpose_back<T: Element>(column: &mut Column<T>, slots: &[u32], state: &[T]) {
+    if column.width() == 2 {
+        let (first, second) = state.split_at(slots.len());
+        for ((&slot, &first), &second) in slots.iter().zip(first).zip(second) {
+            column.row_mut(slot).copy_from_slice(&[first, second]);
+        }
+        return;
+    }
+    for (number, run) in state.chunks_exact(slots.len()).enumerate() {
+        slots.iter().zip(run).for_each(|(&slot, &state)| column.row_mut(slot)[number] = state);
     }
 }

@@ -56,7 +56,7 @@ pub struct PartChecksums {
 }
 
 /// Takes pieces of arrays: which array, the offset in this part's share of it, the bytes.
-pub type PieceSink<'a> = &'a mut dyn FnMut(ArrayKind, u64, &[u8]) -> io::Result<()>;
+pub type PieceSink<'a> = &'a mut (dyn FnMut(ArrayKind, u64, &[u8]) -> io::Result<()> + 'a);
 
 impl Table {
     /// Bytes of one key's update state.
@@ -171,17 +171,17 @@ impl<T: Element> TypedTable<T> {
 }
 
 /// Collects one array's bytes into pieces, with offset and checksum.
-struct Pieces<'a, 'b> {
+struct Pieces<'a> {
     kind: ArrayKind,
-    sink: &'a mut (dyn FnMut(ArrayKind, u64, &[u8]) -> io::Result<()> + 'b),
+    sink: PieceSink<'a>,
     buffer: Vec<u8>,
     offset: u64,
     hasher: Hasher,
     failure: Option<io::Error>,
 }
 
-impl<'a, 'b> Pieces<'a, 'b> {
-    fn new(kind: ArrayKind, sink: &'a mut (dyn FnMut(ArrayKind, u64, &[u8]) -> io::Result<()> + 'b)) -> Pieces<'a, 'b> {
+impl<'a> Pieces<'a> {
+    fn new(kind: ArrayKind, sink: PieceSink<'a>) -> Pieces<'a> {
         Pieces { kind, sink, buffer: Vec::new(), offset: 0, hasher: Hasher::new(), failure: None }
     }
 

@@ -12,9 +12,13 @@ use super::element::Element;
 use super::index::NO_SLOT;
 use super::rows::Rows;
 use crate::keyspace::KeyRange;
+use crate::simd::prefetch;
 
 const CHUNK_UNITS: usize = 8;
 const CHUNK_KEYS: usize = CHUNK_UNITS * UNIT_ROWS;
+
+/// Keys that are located together.
+const LOCATE_BLOCK: usize = 64;
 
 /// One chunk: two cache lines.
 #[derive(Clone)]
@@ -33,12 +37,17 @@ impl Chunk {
         self.units[row / UNIT_ROWS] * UNIT_ROWS as u32 + (row % UNIT_ROWS) as u32
     }
 
+    /// The number of units whose first key is at or below `key`: the last of these is its unit.
+    #[inline]
+    fn unit_of(&self, key: u64) -> usize {
+        self.firsts.iter().map(|&first| usize::from(first <= key)).sum()
+    }
+
     /// The row of the first key that is not below `key`.
     fn lower_bound(&self, keys: &Column<u64>, key: u64) -> usize {
-        let unit = self.firsts.iter().map(|&first| usize::from(first <= key)).sum::<usize>();
-        match unit {
+        match self.unit_of(key) {
             0 => 0,
-            _ => (unit - 1) * UNIT_ROWS + lane_of(unit_keys(keys, self.units[unit - 1]), key),
+            unit => (unit - 1) * UNIT_ROWS + lane_of(unit_keys(keys, self.units[unit - 1]), key),
         }
     }
 
@@ -67,7 +76,7 @@ fn lane_of(keys: &[u64], key: u64) -> usize {
     let Some(keys) = keys.first_chunk::<UNIT_ROWS>() else { return 0 };
     let mut lane = 0;
     for half in [32, 16, 8, 4, 2, 1] {
-        lane += if keys[lane + half - 1] < key { half } else { 0 };
+        lane += half * usize::from(keys[lane + half - 1] < key);
     }
     lane + usize::from(keys[lane] < key)
 }
@@ -96,31 +105,48 @@ impl SortedIndex {
     }
 
     /// The slot of each key, [`NO_SLOT`] for unknown ones; gives the number of these.
+    ///
+    /// Three passes over a block, each asking for the cache lines that the next one reads, so that
+    /// the misses of many keys overlap.
     pub(super) fn locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
         let mut missing = 0;
-        for (slot, &key) in slots.iter_mut().zip(keys) {
-            let chunk = &self.chunks[self.directory.chunk_of(key) as usize];
-            let unit = chunk.firsts.iter().map(|&first| usize::from(first <= key)).sum::<usize>();
-            *slot = NO_SLOT;
-            if unit > 0 {
-                let unit = chunk.units[unit - 1];
-                let keys = unit_keys(column, unit);
-                let lane = lane_of(keys, key);
-                if keys.get(lane) == Some(&key) {
-                    *slot = unit * UNIT_ROWS as u32 + lane as u32;
+        for (keys, slots) in keys.chunks(LOCATE_BLOCK).zip(slots.chunks_mut(LOCATE_BLOCK)) {
+            for (slot, &key) in slots.iter_mut().zip(keys) {
+                *slot = self.directory.chunk_of(key);
+                let chunk = &self.chunks[*slot as usize];
+                prefetch(chunk);
+                prefetch(&chunk.units);
+            }
+            for (slot, &key) in slots.iter_mut().zip(keys) {
+                let chunk = &self.chunks[*slot as usize];
+                let unit = chunk.unit_of(key);
+                *slot = if unit == 0 { NO_SLOT } else { chunk.units[unit - 1] };
+                if unit > 0 {
+                    let unit = unit_keys(column, *slot);
+                    [15, 31, 47].iter().for_each(|&lane| prefetch(&unit[lane]));
                 }
             }
-            missing += usize::from(*slot == NO_SLOT);
+            for (slot, &key) in slots.iter_mut().zip(keys) {
+                if *slot != NO_SLOT {
+                    let unit = unit_keys(column, *slot);
+                    let lane = lane_of(unit, key);
+                    let known = unit.get(lane) == Some(&key);
+                    *slot = if known { *slot * UNIT_ROWS as u32 + lane as u32 } else { NO_SLOT };
+                }
+                missing += usize::from(*slot == NO_SLOT);
+            }
         }
         missing
     }
 
-    /// Inserts keys that are ascending and unknown.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64]) {
+    /// Inserts keys that are ascending and unknown. Adds the key ranges whose rows moved to `moved`,
+    /// ascending.
+    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
         let mut rest = keys;
         while let Some(&key) = rest.first() {
             let (chunk, end) = self.directory.chunk_and_end(key);
             let (now, later) = rest.split_at(rest.partition_point(|&key| key < end));
+            moved.push(KeyRange::new(key, end));
             self.insert_below(rows, chunk, now);
             rest = later;
         }

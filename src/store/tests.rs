@@ -1,103 +1,22 @@
 //! Tables against a plain ordered map, for all layouts, types and update functions.
 
-use super::element::Element;
+mod plain;
+
 use super::*;
 use crate::id::TableId;
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
 use crate::wire::{Consistency, DType, Ftrl, Layout, TableSpec, UpdateFunction};
+use plain::{Plain, Small};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use zerocopy::IntoBytes;
 
 const FTRL: Ftrl = Ftrl { alpha: 0.1, beta: 1.0, l1: 0.5, l2: 0.1 };
 
-pub(super) fn spec(dtype: DType, width: u16, key_end: u64, layout: Layout, update: UpdateFunction) -> TableSpec {
+fn spec(dtype: DType, width: u16, key_end: u64, layout: Layout, update: UpdateFunction) -> TableSpec {
     let (id, name) = (TableId(0), "weights".to_owned());
     TableSpec { id, name, dtype, width, key_end, layout, update, consistency: Consistency::Sequential }
-}
-
-pub(super) trait Small: Element {
-    fn small(number: i32) -> Self;
-    fn update(self, state: &mut [Self; 2], pushed: Self, function: UpdateFunction) -> Self {
-        let _ = state;
-        match function {
-            UpdateFunction::Sum => self.plus(pushed),
-            _ => pushed,
-        }
-    }
-}
-
-impl Small for f32 {
-    fn small(number: i32) -> f32 {
-        number as f32 * 0.3
-    }
-
-    fn update(self, [z, n]: &mut [f32; 2], g: f32, function: UpdateFunction) -> f32 {
-        let UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) = function else {
-            return if function == UpdateFunction::Sum { self + g } else { g };
-        };
-        if g == 0.0 {
-            return self;
-        }
-        let sigma = ((*n + g * g).sqrt() - n.sqrt()) / alpha;
-        *z += g - sigma * self;
-        *n += g * g;
-        if z.abs() <= l1 { 0.0 } else { -(*z - z.signum() * l1) / ((beta + n.sqrt()) / alpha + l2) }
-    }
-}
-
-impl Small for f64 {
-    fn small(number: i32) -> f64 {
-        f64::from(number) * 0.1
-    }
-}
-
-impl Small for i64 {
-    fn small(number: i32) -> i64 {
-        i64::from(number) << 40
-    }
-}
-
-impl Small for u32 {
-    fn small(number: i32) -> u32 {
-        number as u32
-    }
-}
-
-/// The oracle: one row a key, everything element by element.
-struct Plain<T> {
-    spec: TableSpec,
-    rows: BTreeMap<u64, Vec<(T, [T; 2])>>,
-    sums: BTreeMap<u64, Vec<T>>,
-}
-
-impl<T: Small> Plain<T> {
-    fn apply(&mut self, key: u64, pushed: &[T]) {
-        let width = usize::from(self.spec.width);
-        let row = self.rows.entry(key).or_insert_with(|| vec![(T::default(), [T::default(); 2]); width]);
-        for ((value, state), &pushed) in row.iter_mut().zip(pushed) {
-            *value = value.update(state, pushed, self.spec.update);
-        }
-    }
-
-    fn accumulate(&mut self, key: u64, pushed: &[T]) {
-        let sum = self.sums.entry(key).or_insert_with(|| vec![T::default(); pushed.len()]);
-        for (sum, &pushed) in sum.iter_mut().zip(pushed) {
-            *sum = if self.spec.update == UpdateFunction::Assign { pushed } else { sum.plus(pushed) };
-        }
-    }
-
-    fn commit(&mut self) {
-        for (key, sum) in std::mem::take(&mut self.sums) {
-            self.apply(key, &sum);
-        }
-    }
-
-    fn value(&self, key: u64) -> Vec<T> {
-        let zeros = || vec![T::default(); usize::from(self.spec.width)];
-        self.rows.get(&key).map_or_else(zeros, |row| row.iter().map(|(value, _)| *value).collect())
-    }
 }
 
 /// One push: where its keys crowd, how they spread, what it holds, where its range is cut, and how it is taken.
@@ -325,4 +244,44 @@ fn sums_are_added_in_the_order_of_calls() {
     let mut out = [0.0f32];
     table.gather(range, Some(&[3]), out.as_mut_bytes());
     assert_eq!(out[0], pushes.iter().fold(0.0, |sum, number| sum + number));
+}
+
+/// Bytes per key behind a table of f32 keys: columns and index, and what the pool says.
+fn bytes_per_key(update: UpdateFunction, key_end: u64, pushes: &[Vec<u64>]) -> f64 {
+    let (pool, range) = (Pool::unbounded(), KeyRange::new(0, key_end));
+    let eventual =
+        TableSpec { consistency: Consistency::Eventual, ..spec(DType::F32, 1, key_end, Layout::Sparse, update) };
+    let mut table = Table::new(&eventual, &[range], &pool).unwrap();
+    for keys in pushes {
+        let values = vec![0.5f32; keys.len()];
+        table.apply(range, range, Some(keys), values.as_bytes());
+    }
+    let memory = table.memory();
+    assert_eq!(memory.total_bytes() - memory.index_bytes, pool.usage().used_bytes as u64);
+    memory.total_bytes() as f64 / memory.keys as f64
+}
+
+#[test]
+fn memory_per_key_stays_near_what_the_numbers_need() {
+    let mut seed = 1u64;
+    let mut random = |key_end: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 12) % key_end
+    };
+    let mut pushes = |count: usize, keys: usize, key_end: u64| -> Vec<Vec<u64>> {
+        let push = |_| (0..keys).map(|_| random(key_end)).collect::<std::collections::BTreeSet<u64>>();
+        (0..count).map(push).map(|keys| keys.into_iter().collect()).collect()
+    };
+    let (sparse, hashed) = (1 << 40, 1 << 20);
+    let ftrl = UpdateFunction::Ftrl(FTRL);
+    let bulk = pushes(1, 300_000, sparse);
+    let inserts = pushes(150, 2000, sparse);
+    let bits = pushes(240, 2000, hashed);
+    let within =
+        |found: f64, needed: f64, share: f64| assert!(found <= needed * share, "{found} bytes a key, {needed} needed");
+    within(bytes_per_key(UpdateFunction::Sum, sparse, &bulk), 12.0, 1.07);
+    within(bytes_per_key(UpdateFunction::Sum, sparse, &inserts), 12.0, 1.3);
+    within(bytes_per_key(ftrl, sparse, &bulk), 20.0, 1.07);
+    within(bytes_per_key(ftrl, sparse, &inserts), 20.0, 1.3);
+    within(bytes_per_key(ftrl, hashed, &bits), 20.0, 0.8);
 }

@@ -39,6 +39,7 @@ pub(super) struct TypedTable<T> {
     pool: Arc<Pool>,
     pub(super) slots: Vec<u32>,
     missing: Vec<u64>,
+    moved: Vec<KeyRange>,
     pub(super) block: super::push::Block<T>,
 }
 
@@ -70,6 +71,7 @@ impl<T: Element> TypedTable<T> {
             pool: Arc::clone(pool),
             slots: Vec::new(),
             missing: Vec::new(),
+            moved: Vec::new(),
             block: super::push::Block::default(),
         })
     }
@@ -94,10 +96,26 @@ impl<T: Element> TypedTable<T> {
         self.missing.clear();
         let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| **slot == NO_SLOT);
         self.missing.extend(unknown.map(|(&key, _)| key));
-        self.index.insert(&mut self.rows, &self.missing);
+        self.moved.clear();
+        self.index.insert(&mut self.rows, &self.missing, &mut self.moved);
         self.key_count += missing as u64;
-        self.index_by_bits_where_it_pays();
-        self.index.locate(&self.rows, keys, &mut self.slots);
+        if self.index_by_bits_where_it_pays() {
+            self.index.locate(&self.rows, keys, &mut self.slots);
+        } else {
+            self.locate_moved(keys);
+        }
+    }
+
+    /// Finds the slots again where the last insert moved rows.
+    fn locate_moved(&mut self, keys: &[u64]) {
+        let mut begin = 0;
+        for range in &self.moved {
+            begin += keys[begin..].iter().take_while(|&&key| key < range.begin).count();
+            let count = keys[begin..].iter().take_while(|&&key| key < range.end).count();
+            let end = begin + count;
+            self.index.locate(&self.rows, &keys[begin..end], &mut self.slots[begin..end]);
+            begin = end;
+        }
     }
 
     /// Writes the values of ascending keys into `out`; unknown ones are zero.
@@ -164,18 +182,18 @@ impl<T: Element> TypedTable<T> {
         }
     }
 
-    /// Turns ordered keys into presence bits once there are enough of them.
-    fn index_by_bits_where_it_pays(&mut self) {
+    /// Turns ordered keys into presence bits once there are enough of them; all slots change then.
+    fn index_by_bits_where_it_pays(&mut self) -> bool {
         let span = self.owned.iter().map(|range| range.span()).fold(0, u64::saturating_add);
         let sorted = matches!(self.index, Index::Sorted(_));
         if !sorted || !bitmap_pays(&self.spec, self.update.state_numbers(), span, self.key_count) {
-            return;
+            return false;
         }
         let mut rows = Rows::new(&self.pool, shape_of(&self.spec, &self.update, false));
         let mut bitmap = BitmapIndex::new(&self.owned);
         let mut targets = [NO_SLOT; 512];
         self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
-            bitmap.insert(&mut rows, keys);
+            bitmap.insert(&mut rows, keys, &mut Vec::new());
             let targets = &mut targets[..keys.len()];
             bitmap.locate(keys, targets);
             for (&target, &source) in targets.iter().zip(slots) {
@@ -184,6 +202,7 @@ impl<T: Element> TypedTable<T> {
         });
         self.rows = rows;
         self.index = Index::Bitmap(bitmap);
+        true
     }
 }
 
