@@ -148,13 +148,7 @@ pub struct LocalBatch {
 
 impl Default for LocalBatch {
     fn default() -> LocalBatch {
-        LocalBatch {
-            labels: Vec::new(),
-            offsets: vec![0],
-            unique: Vec::new(),
-            local: Vec::new(),
-            values: Vec::new(),
-        }
+        LocalBatch { labels: Vec::new(), offsets: vec![0], unique: Vec::new(), local: Vec::new(), values: Vec::new() }
     }
 }
 

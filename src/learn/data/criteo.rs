@@ -172,11 +172,10 @@ mod tests {
 
     #[test]
     fn integers_fall_into_logarithmic_bins() {
-        let keys: Vec<_> =
-            ["-1", "0", "2", "3", "4", "5", "1000", "1009", "900", "5000000000", "5000000001"]
-                .iter()
-                .map(|integer| parse(&first_integer(integer)).unwrap().keys[0])
-                .collect();
+        let keys: Vec<_> = ["-1", "0", "2", "3", "4", "5", "1000", "1009", "900", "5000000000", "5000000001"]
+            .iter()
+            .map(|integer| parse(&first_integer(integer)).unwrap().keys[0])
+            .collect();
         assert_eq!(keys[3], keys[4], "ln(3)^2 and ln(4)^2 lie in [1, 2)");
         assert_ne!(keys[4], keys[5], "ln(5)^2 is 2.6");
         assert_eq!(keys[6], keys[7]);

@@ -61,9 +61,9 @@ pub(super) fn digits_at(text: &[u8], at: usize) -> Option<(u64, usize)> {
 #[inline(never)]
 fn long_digits_at(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let end = text[at..].iter().position(|byte| !byte.is_ascii_digit()).map_or(text.len(), |count| at + count);
-    let number = text[at..end].iter().try_fold(0u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })?;
+    let number = text[at..end]
+        .iter()
+        .try_fold(0u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
     Some((number, end))
 }
 

@@ -50,7 +50,9 @@ impl UnitSource {
     #[must_use]
     pub fn file(&self) -> u32 {
         match *self {
-            UnitSource::ByteRange { file, .. } | UnitSource::Blocks { file, .. } | UnitSource::Rows { file, .. } => file,
+            UnitSource::ByteRange { file, .. } | UnitSource::Blocks { file, .. } | UnitSource::Rows { file, .. } => {
+                file
+            }
         }
     }
 }
@@ -120,7 +122,9 @@ impl UnitPlan {
     pub fn next_unit(&self, cursor: &mut UnitCursor) -> Option<UnitSource> {
         while let Some(series) = self.series.get(cursor.series) {
             let unit = match *series {
-                Series::Closed(ref units) => usize::try_from(cursor.unit).ok().and_then(|index| units.get(index)).cloned(),
+                Series::Closed(ref units) => {
+                    usize::try_from(cursor.unit).ok().and_then(|index| units.get(index)).cloned()
+                }
                 Series::Open { file, unit_rows, rows_total } => {
                     let first_row = cursor.unit * unit_rows;
                     let exists = rows_total.is_none_or(|total| first_row < total);

@@ -6,9 +6,7 @@
 
 use super::batch::RowBatch;
 use super::error::BadLine;
-use super::parser::{
-    RowParser, byte_at, end_row, float_at, is_blank, label_at, parse_lines, skip_blanks, token_at,
-};
+use super::parser::{RowParser, byte_at, end_row, float_at, is_blank, label_at, parse_lines, skip_blanks, token_at};
 use super::swar::{digits_at, hash_seed, hash_token, name_end_mask};
 
 /// Parser of Vowpal Wabbit text.
@@ -53,13 +51,7 @@ impl VwParser {
 
     /// Reads features up to the next `|` or line end and gives its place.
     #[inline(always)]
-    fn features(
-        &self,
-        text: &[u8],
-        mut at: usize,
-        namespace: &Namespace,
-        out: &mut RowBatch,
-    ) -> Result<usize, String> {
+    fn features(&self, text: &[u8], mut at: usize, namespace: &Namespace, out: &mut RowBatch) -> Result<usize, String> {
         loop {
             let (hash, end) = hash_token(text, at, namespace.seed, name_end_mask);
             let delimiter = byte_at(text, end);
