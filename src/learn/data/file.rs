@@ -81,7 +81,7 @@ fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, DataError> {
     let bad = |reason: String| DataError::Pattern { pattern: pattern.to_owned(), reason };
     let mut files = Vec::new();
     for found in glob::glob(pattern).map_err(|error| bad(error.msg.to_owned()))? {
-        let found = found.map_err(|error| DataError::read(&error.path().to_owned(), error.into()))?;
+        let found = found.map_err(|error| DataError::Read { path: error.path().to_owned(), source: error.into() })?;
         if found.is_file() {
             files.push(found);
         }

@@ -4,7 +4,8 @@
 //! [`UnitPlan`] cuts them into work units that depend on the data and flags alone; a [`UnitReader`]
 //! reads one unit after the other into [`RowBatch`]es, by one [`RowParser`] a text format or from
 //! binary blocks; a [`Localizer`] turns keys into the minibatch's ordered distinct keys and places
-//! among them; [`ReadAhead`] does all that on a thread beside the learner.
+//! among them; [`ReadAhead`] does all that on a thread beside the learner. [`convert`] goes from
+//! format to format, [`generate()`] makes data with a known best loss.
 //!
 //! Invariants: every line of every file belongs to exactly one unit, however the files are cut;
 //! memory does not grow with the files; a bad line is named by file, line and reason, and its
@@ -12,13 +13,16 @@
 
 mod batch;
 mod block;
+mod convert;
 mod criteo;
 mod error;
 mod file;
 mod format;
+mod generate;
 mod libsvm;
 mod lines;
 mod localize;
+mod output;
 mod parser;
 mod read_ahead;
 mod reader;
@@ -29,9 +33,11 @@ mod vw;
 
 pub use batch::{LocalBatch, RowBatch};
 pub use block::{BlockFile, BlockSummary, BlockWriter};
+pub use convert::{ConvertSummary, convert};
 pub use error::{BadLine, DataError};
 pub use file::{DataFile, data_files};
 pub use format::{Compression, Format, detect};
+pub use generate::{GenerateConfig, GenerateSummary, generate};
 pub use localize::Localizer;
 pub use parser::RowParser;
 pub use read_ahead::{ReadAhead, UnitBatch};

@@ -98,6 +98,17 @@ impl BlockFile {
     }
 }
 
+#[cfg(test)]
+impl BlockFile {
+    /// A block as it lies in the file.
+    pub(super) fn raw_block(&self, index: usize) -> (Entry, Vec<u8>) {
+        let entry = self.index[index];
+        let mut bytes = vec![0; entry.bytes.get() as usize];
+        self.file.read_exact_at(&mut bytes, entry.offset.get()).unwrap();
+        (entry, bytes)
+    }
+}
+
 #[cold]
 fn short(path: &Path) -> DataError {
     DataError::block(path, "it is cut")
@@ -107,6 +118,9 @@ fn check_head(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let head = Head::read_from_bytes(bytes).map_err(|_| short(path))?;
     if &head.magic != MAGIC {
         return Err(DataError::block(path, "it does not begin as one"));
+    }
+    if head.reserved.get() != 0 {
+        return Err(DataError::block(path, "its head is damaged"));
     }
     match head.version.get() {
         0 => Err(DataError::block(path, "version 0")),
@@ -120,7 +134,7 @@ fn check_trailer(path: &Path, trailer: &Trailer, file_bytes: u64) -> Result<usiz
     if &trailer.magic != END_MAGIC {
         return Err(DataError::block(path, "it is cut or still being written"));
     }
-    if trailer.computed_checksum() != trailer.checksum.get() {
+    if trailer.computed_checksum() != trailer.checksum.get() || trailer.reserved.get() != 0 {
         return Err(DataError::block(path, "its trailer has a wrong checksum"));
     }
     let index_bytes = trailer.blocks.get().checked_mul(ENTRY_BYTES);
