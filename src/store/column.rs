@@ -45,6 +45,11 @@ impl Geometry {
         ((extent << (self.shift - UNIT_ROWS.trailing_zeros())) + ordinal % u64::from(self.units)) as u32
     }
 
+    /// Rows from `slot` to the end of its extent.
+    pub(super) fn rows_to_end(self, slot: u32) -> usize {
+        self.units as usize * UNIT_ROWS - self.extent(slot).1
+    }
+
     fn extent(self, slot: u32) -> (usize, usize) {
         ((slot >> self.shift) as usize, (slot & ((1 << self.shift) - 1)) as usize)
     }

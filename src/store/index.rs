@@ -104,25 +104,31 @@ impl DenseIndex {
         missing
     }
 
-    /// Cuts the owned keys of `range` at unit borders: `visit(first key, its slot, count)`, ascending.
+    /// Cuts the owned keys of `range` where slots do not follow each other: `visit(first key, its
+    /// slot, count)`, ascending.
     pub(super) fn runs(&self, range: KeyRange, mut visit: impl FnMut(u64, u32, usize)) {
         for part in &self.parts {
             let wanted = part.range.intersection(range);
             let mut key = wanted.begin;
             while key < wanted.end {
-                let lane = (key - part.range.begin) % UNIT_ROWS as u64;
-                let count = (UNIT_ROWS as u64 - lane).min(wanted.end - key);
-                visit(key, self.slot(part, key), count as usize);
+                let slot = self.slot(part, key);
+                let count = (self.geometry.rows_to_end(slot) as u64).min(wanted.end - key);
+                visit(key, slot, count as usize);
                 key += count;
             }
         }
     }
 
     fn walk(&self, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {
+        let (mut keys, mut slots) = ([0; UNIT_ROWS], [NO_SLOT; UNIT_ROWS]);
         self.runs(range, |first, slot, count| {
-            let keys: [u64; UNIT_ROWS] = std::array::from_fn(|lane| first.wrapping_add(lane as u64));
-            let slots: [u32; UNIT_ROWS] = std::array::from_fn(|lane| slot.wrapping_add(lane as u32));
-            visit(&keys[..count], &slots[..count]);
+            for done in (0..count).step_by(UNIT_ROWS) {
+                let count = UNIT_ROWS.min(count - done);
+                let (keys, slots) = (&mut keys[..count], &mut slots[..count]);
+                keys.iter_mut().zip(first + done as u64..).for_each(|(target, key)| *target = key);
+                slots.iter_mut().zip(slot + done as u32..).for_each(|(target, slot)| *target = slot);
+                visit(keys, slots);
+            }
         });
     }
 }

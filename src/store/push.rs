@@ -67,8 +67,11 @@ impl<T: Element> TypedTable<T> {
                 (Mode::Apply, Update::Sum) => T::add(self.rows.values.run_mut(slot, count), pushed),
                 (Mode::Apply, Update::Assign) => self.rows.values.run_mut(slot, count).copy_from_slice(pushed),
                 _ => {
-                    (slots.iter_mut().zip(slot..)).for_each(|(target, slot)| *target = slot);
-                    self.push_slots(mode, &slots[..count], pushed);
+                    for (pushed, slot) in pushed.chunks(UNIT_ROWS * width).zip((slot..).step_by(UNIT_ROWS)) {
+                        let slots = &mut slots[..pushed.len() / width];
+                        slots.iter_mut().zip(slot..).for_each(|(target, slot)| *target = slot);
+                        self.push_slots(mode, slots, pushed);
+                    }
                 }
             }
         }

@@ -178,6 +178,34 @@ fn a_dense_push_and_pull_move_whole_ranges() {
 }
 
 #[test]
+fn dense_ranges_cross_extents_in_every_mode() {
+    let range = KeyRange::new(7, 5000);
+    let values: Vec<f32> = (0..4993 * 24).map(|index| (index % 100) as f32 * 0.25).collect();
+    for update in [UpdateFunction::Sum, UpdateFunction::Ftrl(FTRL)] {
+        let spec = spec(DType::F32, 24, 5000, Layout::Dense, update);
+        let [mut applied, mut committed] = [(); 2].map(|()| Table::new(&spec, &[range], &Pool::unbounded()).unwrap());
+        applied.apply(range, range, None, values.as_bytes());
+        committed.accumulate(range, range, None, values.as_bytes());
+        committed.commit();
+        let keys: Vec<u64> = (7..5000).collect();
+        let [mut whole, mut by_key] = [(); 2].map(|()| vec![1.0f32; values.len()]);
+        applied.gather(range, None, whole.as_mut_bytes());
+        committed.gather(range, Some(&keys), by_key.as_mut_bytes());
+        assert_eq!(whole, by_key);
+        assert!(update != UpdateFunction::Sum || whole == values);
+        let mut sections = Vec::new();
+        let mut sink = |kind, _, bytes: &[u8]| {
+            if kind == ArrayKind::Values {
+                sections.extend_from_slice(bytes);
+            }
+            Ok(())
+        };
+        applied.write_part(range, true, &mut sink).unwrap();
+        assert_eq!(sections, whole.as_bytes());
+    }
+}
+
+#[test]
 fn ordered_keys_become_bits_when_they_fill_their_space() {
     let spec = spec(DType::F64, 4096, 1100, Layout::Sparse, UpdateFunction::Sum);
     let range = KeyRange::new(0, 1100);
