@@ -30,10 +30,8 @@ impl World {
     }
 
     fn dial_all(&mut self) {
-        for from in 0..NODES.len() {
-            for &peer in &NODES[..from] {
-                self.transports[from].connect(self.now, peer, "");
-            }
+        for (from, transport) in self.transports.iter_mut().enumerate() {
+            NODES[..from].iter().for_each(|&peer| transport.connect(self.now, peer, ""));
         }
     }
 
@@ -55,14 +53,14 @@ impl World {
 
     /// Everybody sends everybody one frame.
     fn send_all(&mut self) {
-        for from in 0..NODES.len() {
-            for &peer in NODES.iter().filter(|&&peer| peer != NODES[from]) {
-                let mut header = Header::new(Kind::Push, NODES[from]);
+        for (&from, transport) in NODES.iter().zip(&mut self.transports) {
+            for &peer in NODES.iter().filter(|&&peer| peer != from) {
+                let mut header = Header::new(Kind::Push, from);
                 (header.timestamp, header.value_bytes) = (Timestamp(self.sent_count), 40);
                 self.sent_count += 1;
                 let values = Some(TxBuf::from_vec(vec![self.sent_count as u8; 40]));
                 let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values };
-                self.transports[from].tx_burst(self.now, peer, &mut vec![frame]);
+                transport.tx_burst(self.now, peer, &mut vec![frame]);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Frames over TCP: non-blocking sockets on one poller, no thread per connection.
 //!
 //! * One connection per pair of nodes, whoever dials; a new one of the same peer replaces the old.
-//! * Set-up lives in [`dial`], [`accept`] and [`establish`]; the data path in [`session`],
-//!   [`receiver`] and [`sender`]. [`progress`] is the loop that joins them.
+//! * Set-up lives in `dial`, `accept` and `establish`; the data path in `session`,
+//!   `receiver` and `sender`. `progress` is the loop that joins them.
 //! * Who owns what: a [`TxFrame`]'s buffers belong to the sender's queues until the kernel has
 //!   taken their last byte; a body under way belongs to the receiver, as a block of the pool that
 //!   the kernel fills in place; an [`Incoming`] owns its frame.
@@ -200,15 +200,15 @@ impl Transport for TcpTransport {
 
     fn rx_burst(&mut self, now: Nanos, incoming: &mut Vec<Incoming>, frames_max: usize) -> bool {
         self.set_up(now);
-        self.write_queued(now);
+        self.write_queued();
         incoming.append(&mut self.pending);
         self.read_ready(now, incoming, frames_max);
         incoming.append(&mut self.pending);
         !self.readable.is_empty()
     }
 
-    fn flush(&mut self, now: Nanos) {
-        self.write_queued(now);
+    fn flush(&mut self, _now: Nanos) {
+        self.write_queued();
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {

@@ -5,6 +5,8 @@ use super::timers::Timer;
 use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER};
 use crate::id::Nanos;
 use crate::transport::Incoming;
+use mio::Events;
+use mio::event::Event;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -33,7 +35,7 @@ impl TcpTransport {
     }
 
     /// Writes what is queued, one turn each.
-    pub(super) fn write_queued(&mut self, _now: Nanos) {
+    pub(super) fn write_queued(&mut self) {
         let mut again = 0;
         while let Some(slot) = self.writable.get(again).copied() {
             let Some(Connection::Standing(session)) = self.connections.at_mut(slot) else {
@@ -111,32 +113,33 @@ impl TcpTransport {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             Err(error) => return Err(error),
         }
-        for event in &self.events {
-            match event.token() {
-                WAKER => self.woken = true,
-                LISTENER => self.acceptable = true,
-                token => {
-                    let slot = token.0 - FIRST_CONNECTION;
-                    match self.connections.at_mut(slot) {
-                        Some(Connection::Handshaking(handshaking)) => {
-                            if !std::mem::replace(&mut handshaking.in_advancing, true) {
-                                self.advancing.push(slot);
-                            }
-                        }
-                        Some(Connection::Standing(session)) => {
-                            let hangup = event.is_read_closed() || event.is_error();
-                            if (event.is_readable() || hangup) && session.announce(hangup) {
-                                self.readable.push_back(slot);
-                            }
-                            if event.is_writable() && session.unblock() {
-                                self.writable.push(slot);
-                            }
-                        }
-                        None => {}
-                    }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        events.iter().for_each(|event| self.note(event));
+        self.events = events;
+        Ok(!self.events.is_empty())
+    }
+
+    fn note(&mut self, event: &Event) {
+        let slot = match event.token() {
+            WAKER => return self.woken = true,
+            LISTENER => return self.acceptable = true,
+            token => token.0 - FIRST_CONNECTION,
+        };
+        match self.connections.at_mut(slot) {
+            Some(Connection::Handshaking(handshaking)) if !handshaking.in_advancing => {
+                handshaking.in_advancing = true;
+                self.advancing.push(slot);
+            }
+            Some(Connection::Standing(session)) => {
+                let hangup = event.is_read_closed() || event.is_error();
+                if (event.is_readable() || hangup) && session.announce(hangup) {
+                    self.readable.push_back(slot);
+                }
+                if event.is_writable() && session.unblock() {
+                    self.writable.push(slot);
                 }
             }
+            _ => {}
         }
-        Ok(!self.events.is_empty())
     }
 }

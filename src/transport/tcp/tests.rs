@@ -3,6 +3,7 @@
 
 mod data;
 mod fault;
+mod figure;
 mod stranger;
 
 use super::{TcpConfig, TcpTransport};
