@@ -1,4 +1,77 @@
-//! Parashard.
+//! Parashard: a parameter server for HPC clusters.
+//!
+//! Workers train one model that is too large, or too hot, for one machine. The model lives as ordered
+//! (key, value) tables, cut into key ranges, in the memory of shard servers. It follows Li et al.,
+//! *Scaling Distributed Machine Learning with the Parameter Server* (OSDI 2014).
+//!
+//! # Layers
+//! Data goes one way; an arrow points at what is used; there are no circles. `tests/house_rules` checks it.
+//! ```text
+//! cli ──► learn ──► client ──► launch ──► node ──► protocol ──► store ──► simd
+//!                      │                   │           │          ├─────► clock ──► keyspace
+//!                      └───────────────────┤           ├─► filter └─────► wire ───► keyspace
+//!                                          └─► transport ─► wire ─► memory
+//! everything ──► id, limit, error
+//! ```
+//! | module | what it does |
+//! |---|---|
+//! | [`id`] [`limit`] [`error`] | typed ids · every bound in one place · error kinds and exit codes |
+//! | [`simd`] | kernels: scalar oracle, AVX2, AVX-512; the same bits on all |
+//! | [`memory`] | buffers with an owner, slabs in huge pages, mapped files |
+//! | [`keyspace`] | key ranges, maps over them, the hash ring of virtual servers, the partition table |
+//! | [`clock`] | what was applied: by key range and writer, a floor and the timestamps above it |
+//! | [`wire`] | the fixed header, borrowing views of a frame, control messages |
+//! | [`filter`] | steps that shrink a message; today only their place and their bits in the header |
+//! | [`store`] | tables as ordered arrays in chunks, update functions, the model file's bytes |
+//! | [`protocol`] | the sans-io core: worker, server and scheduler as state machines |
+//! | [`transport`] | fabrics behind one trait: tcp, sim |
+//! | [`node`] | the driver: one state machine on one transport; configuration, clock, model files |
+//! | [`launch`] | from an environment to the configuration of nodes; local processes |
+//! | [`client`] | what a worker program calls: `Cluster`, `Table`, `Pending` |
+//! | [`learn`] | data readers and learning algorithms, written on `client` alone |
+//! | [`cli`] | one file per subcommand |
+//!
+//! # The way of a push
+//! 1. `client::Table::push` takes the values over and asks the worker's state machine for a timestamp.
+//! 2. `protocol::worker` cuts the ordered keys by the partition into slices and by size into segments.
+//!    A segment is a counted view of the caller's buffers; nothing is copied. It is kept until it is
+//!    acknowledged, and sent again under the same name (writer, timestamp, sub-range) when a
+//!    connection was lost or an answer is overdue.
+//! 3. `transport` writes header and views in one vectored write. The receiver checks the header,
+//!    reads the body straight into an aligned block of its pool and compares the checksum.
+//! 4. `protocol::server` checks epoch, ownership, keys and values before anything is applied, waits
+//!    for declared dependencies, and claims the sub-ranges whose record lacks the name.
+//! 5. `Eventual`: the update function runs now. `Sequential`: the frame is kept; when every writer has
+//!    ended the time, all are accumulated in writer order and the update function runs once.
+//! 6. The applied update passes the chain (without replicas: at once) and is acknowledged.
+//!
+//! # The way of a pull
+//! The request carries the time that committed state must have reached. A shard that is not so far
+//! keeps it, accounted, and answers the moment it is. The answer is one gather into a block that the
+//! transport sends. The worker copies each segment's values to their place in the caller's block.
+//!
+//! # Rules that do not bend
+//! * An acknowledged push is applied, and nothing is applied twice. Without replicas the loss of a
+//!   server ends the job, and says so.
+//! * Every key has exactly one owner in an epoch. Every decision about ownership carries the epoch.
+//! * `Sequential` is a pure function of data, seed, number of writers, minibatch and flags: the model
+//!   file has the same bytes whatever the number of servers and shards, the fabric and the instruction set.
+//! * `protocol`, and what lies below it, makes no system call, reads no clock, draws no random number
+//!   and depends on no hash order. Time and randomness are arguments.
+//! * Everything that grows has a limit in [`limit`], and an error that names it.
+//! * A bad frame, file or peer gets one clear error; the process and the other peers go on.
+//! * Nobody joins without the job's secret, which is on no command line and in no log.
+//! * `unsafe` stands in the kernels, `memory`, `transport` and the C ABI alone, each block with its reason.
+//!
+//! # Where this differs from the first design, and why
+//! * The handshake is `transport::handshake`, not in `node`: a fabric lets nobody produce events who
+//!   has not proved the secret, so it must drive the challenge itself. It is sans-io all the same.
+//! * Control and data share one connection per pair of nodes; small frames overtake bulk between
+//!   segments. The handshake names the channel, so that a second connection can be added.
+//! * A hash ring has one virtual server per shard, at even distances, until servers join and leave:
+//!   with hashed keys every shard then holds the same share, and a push is one slice a shard.
+//! * The first minibatches are small and grow (`learn::config::minibatch_rows`): the first steps of
+//!   FTRL are as long as its learning rate whatever the gradient, on every feature at once.
 
 pub mod cli;
 pub mod client;
