@@ -1,2 +1,38 @@
-//! Microbenchmarks of Parashard.
-fn main() {}
+//! Microbenchmarks of Parashard, each beside the physical limit measured in the same run.
+//!
+//! `parashard bench …` executes this program, found beside it.
+
+mod cluster;
+mod raw;
+mod round_trip;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Microbenchmarks of Parashard, each beside the physical limit measured in the same run.
+#[derive(Debug, Parser)]
+#[command(name = "parashard-bench", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Round trips over loopback: a one-key push and pull and a dense push, beside raw TCP of the same bytes.
+    RoundTrip {
+        /// Interleaved runs; the table shows their medians.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Also write the rows as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::RoundTrip { runs, json } => round_trip::run(runs.max(1), json.as_deref()),
+    }
+}

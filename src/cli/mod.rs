@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. An error is one line: what,
 //! where, what to do; the exit code says of which kind it is.
 
+mod bench;
 mod log;
 mod node;
 mod options;
@@ -36,6 +37,8 @@ enum Command {
     Server(server::ServerArguments),
     /// Run one worker process of a job.
     Worker(worker::WorkerArguments),
+    /// Run a microbenchmark.
+    Bench(bench::BenchArguments),
 }
 
 /// Runs the program; returns its exit code.
@@ -66,5 +69,6 @@ fn dispatch(arguments: &Arguments) -> Result<u8, Failure> {
         Command::Scheduler(scheduler) => scheduler::run(scheduler),
         Command::Server(server) => server::run(server),
         Command::Worker(worker) => worker::run(worker),
+        Command::Bench(bench) => bench::run(bench),
     }
 }
