@@ -9,6 +9,7 @@ mod round_trip;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Microbenchmarks of Parashard, each beside the physical limit measured in the same run.
 #[derive(Debug, Parser)]
@@ -31,7 +32,17 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parashard-bench: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     match Arguments::parse().command {
         Command::RoundTrip { runs, json } => round_trip::run(runs.max(1), json.as_deref()),
     }

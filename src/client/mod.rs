@@ -34,7 +34,7 @@ pub use error::ClientError;
 pub use key_list::KeyList;
 pub use pending::{Pending, Pushed};
 pub use table::Table;
-pub use values::{Number, Values};
+pub use values::{Number, Source, Values};
 
 pub use crate::node::{NodeConfig, Offer, Workload};
 pub use crate::wire::{Shutdown, Unit};

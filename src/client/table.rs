@@ -4,7 +4,7 @@ use super::engine::Shared;
 use super::error::ClientError;
 use super::key_list::KeyList;
 use super::pending::{Pending, Pushed};
-use super::values::{Number, Values};
+use super::values::{Number, Source, Values};
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
 use crate::memory::{Pool, TxBuf};
@@ -46,7 +46,7 @@ impl<T: Number> Table<T> {
     ///
     /// # Errors
     /// When the values do not fit the keys or the job has ended; nothing was sent.
-    pub fn push(&self, keys: &KeyList, values: impl Into<TxBuf>) -> Result<Pending<Pushed>, ClientError> {
+    pub fn push(&self, keys: &KeyList, values: impl Into<Source<T>>) -> Result<Pending<Pushed>, ClientError> {
         self.push_after(keys, values, &[])
     }
 
@@ -57,18 +57,18 @@ impl<T: Number> Table<T> {
     pub fn push_after(
         &self,
         keys: &KeyList,
-        values: impl Into<TxBuf>,
+        values: impl Into<Source<T>>,
         after: &[Timestamp],
     ) -> Result<Pending<Pushed>, ClientError> {
-        self.begin_push(&self.request(self.whole(), Some(keys), after), values.into())
+        self.begin_push(&self.request(self.whole(), Some(keys), after), values.into().into_buffer())
     }
 
     /// Begins to push to every key of a range: `range.span() * width` numbers.
     ///
     /// # Errors
     /// As [`Table::push`].
-    pub fn push_range(&self, range: KeyRange, values: impl Into<TxBuf>) -> Result<Pending<Pushed>, ClientError> {
-        self.begin_push(&self.request(range, None, &[]), values.into())
+    pub fn push_range(&self, range: KeyRange, values: impl Into<Source<T>>) -> Result<Pending<Pushed>, ClientError> {
+        self.begin_push(&self.request(range, None, &[]), values.into().into_buffer())
     }
 
     /// Begins to pull `width` numbers per key, in key order. A key that was never pushed has zeros.

@@ -55,14 +55,27 @@ impl<T: Number> DerefMut for Values<T> {
     }
 }
 
-impl<T: Number> From<Values<T>> for TxBuf {
-    fn from(values: Values<T>) -> TxBuf {
-        values.block.freeze()
+/// Numbers on their way to a table of the same type, in memory that was given away for it.
+#[derive(Debug)]
+pub struct Source<T> {
+    buffer: TxBuf,
+    number: PhantomData<T>,
+}
+
+impl<T> Source<T> {
+    pub(super) fn into_buffer(self) -> TxBuf {
+        self.buffer
     }
 }
 
-impl<T: Number> From<Vec<T>> for TxBuf {
-    fn from(values: Vec<T>) -> TxBuf {
-        TxBuf::from_vec(values)
+impl<T: Number> From<Values<T>> for Source<T> {
+    fn from(values: Values<T>) -> Source<T> {
+        Source { buffer: values.block.freeze(), number: PhantomData }
+    }
+}
+
+impl<T: Number> From<Vec<T>> for Source<T> {
+    fn from(values: Vec<T>) -> Source<T> {
+        Source { buffer: TxBuf::from_vec(values), number: PhantomData }
     }
 }
