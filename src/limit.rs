@@ -21,6 +21,9 @@ pub const WORKER_UNACKNOWLEDGED_BYTES: usize = 1 << 30;
 /// Bytes that one shard holds for pulls that wait and pushes of an open step; past it new ones are refused `busy`.
 pub const SHARD_WAITING_BYTES: usize = 1 << 30;
 
+/// Largest gradient of FTRL, whose state is a sum of squares: 10^8 of them still fit an f32.
+pub const GRADIENT: f32 = 1e15;
+
 /// Key ranges with records of their own in one shard's clock.
 pub const CLOCK_RANGES: usize = 1 << 16;
 

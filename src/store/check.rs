@@ -3,7 +3,9 @@
 use super::StoreError;
 use super::element::Element;
 use super::typed::{TypedTable, numbers};
+use super::update::Update;
 use crate::keyspace::KeyRange;
+use crate::limit;
 use crate::simd;
 use crate::wire::Layout;
 
@@ -11,7 +13,13 @@ impl<T: Element> TypedTable<T> {
     /// Whether a push may be applied.
     pub(super) fn check_push(&self, range: KeyRange, keys: Option<&[u64]>, values: &[u8]) -> Result<(), StoreError> {
         let count = self.check_keys(range, keys)?;
-        self.check_values(count, self.width(), values)
+        self.check_values(count, self.width(), values)?;
+        match &self.update {
+            Update::Stateful(function) if !function.accepts(&numbers::<T>(values)) => {
+                Err(StoreError::TooLarge { table: self.name(), limit: limit::GRADIENT })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Bytes of the reply, if the pull may be answered.

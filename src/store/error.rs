@@ -71,6 +71,14 @@ pub enum StoreError {
         /// Index of the first such number.
         index: usize,
     },
+    /// A gradient that the update function's state could not hold.
+    #[error("table `{table}`: a gradient exceeds {limit:e}: nothing was applied; does the learning diverge?")]
+    TooLarge {
+        /// The table.
+        table: String,
+        /// Largest that is accepted.
+        limit: f32,
+    },
     /// A sparse table was asked for a range without keys.
     #[error("table `{table}` is sparse: name the keys")]
     KeysMissing {

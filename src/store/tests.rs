@@ -250,6 +250,15 @@ fn a_bad_request_is_refused_by_name() {
 }
 
 #[test]
+fn a_gradient_whose_square_would_overflow_is_refused() {
+    let spec = spec(DType::F32, 1, 100, Layout::Sparse, UpdateFunction::Ftrl(FTRL));
+    let table = Table::new(&spec, &[KeyRange::new(0, 100)], &Pool::unbounded()).unwrap();
+    let push = |gradient: f32| table.check_push(KeyRange::new(0, 100), Some(&[7]), gradient.as_bytes());
+    assert_eq!(push(-1e15), Ok(()));
+    assert!(push(-1.9e19).unwrap_err().to_string().contains("a gradient exceeds 1e15"));
+}
+
+#[test]
 fn a_table_that_cannot_be_says_why() {
     let new = |spec: &TableSpec| Table::new(spec, &[KeyRange::ALL], &Pool::unbounded()).err().unwrap().to_string();
     let sum = |dtype, width, layout| spec(dtype, width, u64::MAX, layout, UpdateFunction::Sum);

@@ -7,6 +7,7 @@
 
 use super::StoreError;
 use super::element::Element;
+use crate::limit;
 use crate::simd::{self, FtrlRate};
 use crate::wire::{Ftrl, TableSpec, UpdateFunction};
 
@@ -17,6 +18,9 @@ pub(super) trait StateUpdate<T>: Send + Sync {
 
     /// Updates `values` by `pushed`. `state` is `numbers()` runs of `values.len()` numbers.
     fn apply(&self, state: &mut [T], values: &mut [T], pushed: &[T]);
+
+    /// Whether every pushed number is small enough for the state to stay finite.
+    fn accepts(&self, pushed: &[T]) -> bool;
 
     /// The state that keeps `value` as it is under zero pushes, for a model that was loaded without
     /// state. Shapes as in `apply`.
@@ -94,6 +98,10 @@ impl FtrlUpdate {
 impl StateUpdate<f32> for FtrlUpdate {
     fn numbers(&self) -> usize {
         FtrlUpdate::NUMBERS
+    }
+
+    fn accepts(&self, pushed: &[f32]) -> bool {
+        pushed.iter().all(|gradient| gradient.abs() <= limit::GRADIENT)
     }
 
     fn apply(&self, state: &mut [f32], values: &mut [f32], pushed: &[f32]) {
