@@ -136,7 +136,7 @@ mod tests {
         std::fs::write(folder.path().join("empty"), "").unwrap();
         std::fs::create_dir(folder.path().join("d")).unwrap();
         let whole = folder.path().to_string_lossy().into_owned();
-        assert_eq!(names(&data_files(&[whole.clone()], None).unwrap()), ["a.svm", "b.svm", "c.txt"]);
+        assert_eq!(names(&data_files(std::slice::from_ref(&whole), None).unwrap()), ["a.svm", "b.svm", "c.txt"]);
         let pattern = format!("{whole}/*.svm");
         let file = format!("{whole}/c.txt");
         assert_eq!(names(&data_files(&[file, pattern], None).unwrap()), ["c.txt", "a.svm", "b.svm"]);
@@ -164,7 +164,7 @@ mod tests {
         let path = folder.path().join("rows");
         let whole = path.to_string_lossy().into_owned();
         std::fs::write(&path, zstd::encode_all(&b"1 |a b\n1 |a b\n"[..], 1).unwrap()).unwrap();
-        let files = data_files(&[whole.clone()], None).unwrap();
+        let files = data_files(std::slice::from_ref(&whole), None).unwrap();
         assert_eq!((files[0].format, files[0].compression), (Format::Vw, Compression::Zstd));
         assert_eq!(files[0].line_bytes, 7);
         let mut encoder = flate2::write::GzEncoder::new(File::create(&path).unwrap(), flate2::Compression::fast());

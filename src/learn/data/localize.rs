@@ -1,17 +1,21 @@
 //! From keys to ordered distinct keys and places among them.
 //!
-//! A small key space is a set of bits with ranks: mark every key, walk the marked words in order
-//! giving ranks, look every key up. A summary (one bit a word) makes the walk proportional to what
-//! is marked, and a round number in each word saves clearing. A large key space is hashed into a
-//! table of distinct keys, which are then sorted. The cost is a few nanoseconds a feature.
+//! Keys are hashed into a table that finds each one's number in order of arrival; only the distinct
+//! ones are sorted, digit by digit, and numbers of arrival become places. The table is as large as
+//! the distinct keys ask for, not the batch, so it stays in the cache. Places within a block's list
+//! are small numbers: they are marked and ranked in a set of bits instead, where a summary (one bit
+//! a word) makes the walk over what is marked short and a round number in each word saves clearing.
 
 use super::batch::{LocalBatch, RowBatch};
-use super::swar::hash_word;
 
-/// Keys below this are looked up by bits: 16 MiB of words at most.
-const BITS_KEY_END: u64 = 1 << 26;
-/// A place in the table that is free. It is no key.
-const FREE: u64 = u64::MAX;
+/// A slot without a key; no number of arrival reaches it.
+const FREE: u32 = u32::MAX;
+/// Slots of the smallest table.
+const SLOTS_MIN: usize = 1 << 10;
+/// Bits of a digit that keys are sorted by.
+const DIGIT_BITS: u32 = 11;
+/// Fewer keys are sorted by comparing.
+const DIGIT_SORT_MIN: usize = 512;
 
 /// Finds the distinct keys of batches; keeps its memory from batch to batch.
 #[derive(Debug, Default)]
@@ -34,12 +38,7 @@ impl Localizer {
     /// When there are 2^32 keys or more.
     pub fn localize(&mut self, keys: &[u64], unique: &mut Vec<u64>, local: &mut Vec<u32>) {
         assert!(u32::try_from(keys.len()).is_ok(), "a batch holds at most 2^32 features");
-        let key_end = keys.iter().fold(0, |end, &key| end.max(key)).saturating_add(1);
-        if key_end <= BITS_KEY_END {
-            self.ranks.localize(keys.iter().map(|&key| key as usize), key_end as usize, unique, local);
-        } else {
-            self.table.localize(keys, unique, local);
-        }
+        self.table.localize(keys, unique, local);
     }
 
     /// As [`Localizer::localize`] for numbers below `end`, such as places in a block's own list.
@@ -137,52 +136,126 @@ impl RankSet {
     }
 }
 
+/// A distinct key and its number in order of arrival.
+#[derive(Debug, Clone, Copy, Default)]
+struct Arrival {
+    key: u64,
+    number: u32,
+}
+
 /// An open-addressed table of distinct keys.
 #[derive(Debug, Default)]
 struct KeyTable {
-    /// Key and its number in order of arrival; a power of two long.
-    slots: Vec<(u64, u32)>,
-    /// Distinct keys with their number in order of arrival.
-    arrivals: Vec<(u64, u32)>,
+    /// Numbers of arrival; a power of two of slots, at least twice as many as keys.
+    slots: Vec<u32>,
+    arrivals: Vec<Arrival>,
+    /// Where arrivals are sorted to, and back.
+    sorted: Vec<Arrival>,
     /// Place in key order by number of arrival.
     places: Vec<u32>,
 }
 
 impl KeyTable {
     fn localize(&mut self, keys: &[u64], unique: &mut Vec<u64>, local: &mut Vec<u32>) {
-        let slot_count = (keys.len() * 2).next_power_of_two();
-        self.slots.clear();
-        self.slots.resize(slot_count, (FREE, 0));
-        self.arrivals.clear();
+        self.begin();
         local.clear();
         local.extend(keys.iter().map(|&key| self.arrival(key)));
-        self.arrivals.sort_unstable();
+        self.sort();
         self.places.resize(self.arrivals.len(), 0);
         unique.clear();
-        for (place, &(key, arrival)) in (0..).zip(&self.arrivals) {
-            unique.push(key);
-            self.places[arrival as usize] = place;
+        for (place, arrival) in (0..).zip(&self.arrivals) {
+            unique.push(arrival.key);
+            self.places[arrival.number as usize] = place;
         }
-        local.iter_mut().for_each(|arrival| *arrival = self.places[*arrival as usize]);
+        local.iter_mut().for_each(|number| *number = self.places[*number as usize]);
+    }
+
+    /// Empties the table; one that was far too large for the batch before becomes smaller.
+    fn begin(&mut self) {
+        let wanted = (self.arrivals.len() * 2).next_power_of_two().max(SLOTS_MIN);
+        if self.slots.len() < wanted || self.slots.len() > 8 * wanted {
+            self.slots.resize(wanted, FREE);
+        }
+        self.slots.fill(FREE);
+        self.arrivals.clear();
     }
 
     /// The number of `key` in order of arrival.
     #[inline(always)]
     fn arrival(&mut self, key: u64) -> u32 {
         let mask = self.slots.len() - 1;
-        let mut index = hash_word(0, key) as usize & mask;
+        let mut index = home(key, self.slots.len());
         loop {
-            let slot = &mut self.slots[index & mask];
-            if slot.0 == key {
-                return slot.1;
+            let number = self.slots[index & mask];
+            match self.arrivals.get(number as usize) {
+                Some(arrival) if arrival.key == key => return number,
+                Some(_) => index += 1,
+                None => return self.arrive(key, index & mask),
             }
-            if slot.0 == FREE {
-                *slot = (key, self.arrivals.len() as u32);
-                self.arrivals.push(*slot);
-                return slot.1;
-            }
-            index += 1;
         }
+    }
+
+    /// Puts a new key into a free slot.
+    #[inline]
+    fn arrive(&mut self, key: u64, index: usize) -> u32 {
+        let number = self.arrivals.len() as u32;
+        self.slots[index] = number;
+        self.arrivals.push(Arrival { key, number });
+        if self.arrivals.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+        number
+    }
+
+    /// Makes the table twice as large.
+    #[cold]
+    fn grow(&mut self) {
+        let slot_count = self.slots.len() * 2;
+        self.slots.clear();
+        self.slots.resize(slot_count, FREE);
+        for arrival in &self.arrivals {
+            let mut index = home(arrival.key, slot_count);
+            while self.slots[index] != FREE {
+                index = (index + 1) % slot_count;
+            }
+            self.slots[index] = arrival.number;
+        }
+    }
+
+    /// Brings the arrivals into key order, lowest digit first.
+    fn sort(&mut self) {
+        if self.arrivals.len() < DIGIT_SORT_MIN {
+            self.arrivals.sort_unstable_by_key(|arrival| arrival.key);
+            return;
+        }
+        let all_bits = self.arrivals.iter().fold(0, |bits, arrival| bits | arrival.key);
+        self.sorted.resize(self.arrivals.len(), Arrival::default());
+        for shift in (0..u64::BITS - all_bits.leading_zeros()).step_by(DIGIT_BITS as usize) {
+            sort_by_digit(&self.arrivals, &mut self.sorted, shift);
+            std::mem::swap(&mut self.arrivals, &mut self.sorted);
+        }
+    }
+}
+
+/// The slot where the search for a key begins.
+#[inline(always)]
+fn home(key: u64, slot_count: usize) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - slot_count.trailing_zeros())) as usize
+}
+
+/// Copies `source` to `target` in the order of one digit of the keys; equal digits keep their order.
+fn sort_by_digit(source: &[Arrival], target: &mut [Arrival], shift: u32) {
+    let digit = |arrival: &Arrival| (arrival.key >> shift) as usize % (1 << DIGIT_BITS);
+    let mut places = [0u32; 1 << DIGIT_BITS];
+    source.iter().for_each(|arrival| places[digit(arrival)] += 1);
+    let mut next = 0;
+    for place in &mut places {
+        next += std::mem::replace(place, next);
+    }
+    for arrival in source {
+        let place = &mut places[digit(arrival)];
+        target[*place as usize] = *arrival;
+        *place += 1;
     }
 }
 
@@ -215,12 +288,27 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_wrap_around_forget_older_marks() {
+    fn tables_grow_with_their_keys() {
         let mut localizer = Localizer::new();
-        check(&mut localizer, &[5, 900, 70]);
-        localizer.ranks.round = u32::MAX - 1;
-        check(&mut localizer, &[6, 900]);
-        check(&mut localizer, &[5]);
-        check(&mut localizer, &[5, 7, 901]);
+        let keys: Vec<_> = (0..50_000u64).map(|key| key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (key % 40)).collect();
+        check(&mut localizer, &keys);
+        check(&mut localizer, &keys[..2000]);
+        check(&mut localizer, &[]);
+        check(&mut localizer, &[u64::MAX - 1, 0]);
+    }
+
+    #[test]
+    fn places_of_a_list_are_ranked() {
+        let mut localizer = Localizer::new();
+        let (mut unique, mut local) = (Vec::new(), Vec::new());
+        for round in [1, u32::MAX - 1, 5] {
+            localizer.ranks.round = round;
+            for places in [&[5u32, 900, 70, 5][..], &[6, 900], &[5], &[]] {
+                localizer.localize_places(places, 1000, &mut unique, &mut local);
+                let restored: Vec<_> = local.iter().map(|&place| unique[place as usize] as u32).collect();
+                assert_eq!(restored, places);
+                assert!(unique.is_sorted_by(|left, right| left < right));
+            }
+        }
     }
 }

@@ -78,3 +78,6 @@ impl Default for ReaderConfig {
         ReaderConfig { bits: 22, key_end: None, beyond: Beyond::Refuse, skip_bad_lines: false }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use super::lines::LineStream;
 use super::localize::Localizer;
 use super::parser::{RowParser, line_end, parser_for};
 use super::unit::UnitSource;
-use super::{Beyond, ReaderConfig};
+use super::{BITS_MAX, Beyond, ReaderConfig};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -90,6 +90,7 @@ impl UnitReader {
         let Some(data) = self.files.get(file as usize) else {
             return Err(DataError::Unit { unit: format!("{unit:?}") });
         };
+        check_bits(data, &self.config)?;
         let failed = |error| DataError::read(&data.path, error);
         let before = std::mem::replace(&mut self.open, Open::Nothing);
         self.open = match (unit, parser_for(data.format, &self.config)) {
@@ -164,6 +165,16 @@ impl UnitReader {
             rows.drop_keys_from(key_end);
         }
     }
+}
+
+/// Hashed keys must fit the key space: they are not looked at one by one.
+fn check_bits(data: &DataFile, config: &ReaderConfig) -> Result<(), DataError> {
+    let limit = config.key_end.unwrap_or(u64::MAX);
+    let key_end = 1 << config.bits.min(BITS_MAX);
+    if data.format.is_hashed() && config.beyond == Beyond::Refuse && key_end > limit {
+        return Err(DataError::KeyEnd { path: data.path.clone(), key_end, limit });
+    }
+    Ok(())
 }
 
 /// The lines of a plain file that begin in `[begin, end)`.

@@ -80,7 +80,7 @@ mod tests {
         let packed = zstd::encode_all(format!("{text}0 70000:1\n").as_bytes(), 1).unwrap();
         std::fs::write(folder.path().join("a.svm"), &text).unwrap();
         let path = folder.path().to_string_lossy().into_owned();
-        let scan = |config: &ReaderConfig| key_end(&data_files(&[path.clone()], None).unwrap(), config);
+        let scan = |config: &ReaderConfig| key_end(&data_files(std::slice::from_ref(&path), None).unwrap(), config);
         let largest = (0..500).map(|row| 10 + row * 7 % 1000).max().unwrap();
         assert_eq!(scan(&ReaderConfig::default()).unwrap(), largest + 1);
         std::fs::write(folder.path().join("b.svm.zst"), packed).unwrap();

@@ -36,7 +36,7 @@ const FIELDS: usize = 39;
 pub struct GenerateConfig {
     /// Number of rows.
     pub rows: u64,
-    /// Draws the planted model, and with `stream` the rows.
+    /// Draws the planted model, and with `stream` the rows. The default has the published figures.
     pub seed: u64,
     /// Rows of one model but another stream are others: 0 for training, 1 for tests.
     pub stream: u64,
@@ -48,7 +48,7 @@ pub struct GenerateConfig {
 
 impl Default for GenerateConfig {
     fn default() -> GenerateConfig {
-        GenerateConfig { rows: 1_000_000, seed: 1, stream: 0, bits: 22, format: Format::Vw }
+        GenerateConfig { rows: 1_000_000, seed: 42, stream: 0, bits: 22, format: Format::Vw }
     }
 }
 

@@ -37,7 +37,7 @@ impl Popularity {
     #[inline]
     pub(super) fn draw(&self, random: &mut Random) -> u32 {
         let bits = random.bits();
-        let entry = ((bits >> 32) * self.alias.len() as u64 >> 32) as u32;
+        let entry = (((bits >> 32) * self.alias.len() as u64) >> 32) as u32;
         let (own, other) = self.alias[entry as usize];
         let rank = if (bits as u32) < own { entry } else { other };
         if (rank as usize) < HEAD_RANKS { rank } else { self.draw_tail(random) }

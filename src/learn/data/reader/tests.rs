@@ -203,3 +203,15 @@ fn a_unit_of_other_data_is_refused() {
         assert!(matches!(reader.begin_unit(&unit), Err(DataError::Unit { .. })));
     }
 }
+
+#[test]
+fn hashed_keys_must_fit_the_key_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, "rows.vw", b"1 |a b\n");
+    let unit = UnitSource::ByteRange { file: 0, begin: 0, end: 7 };
+    let narrow = ReaderConfig { bits: 20, key_end: Some(1000), ..ReaderConfig::default() };
+    let (mut reader, _) = open(&path, narrow.clone());
+    assert!(matches!(reader.begin_unit(&unit), Err(DataError::KeyEnd { key_end: 1_048_576, limit: 1000, .. })));
+    let (mut reader, _) = open(&path, ReaderConfig { beyond: Beyond::Drop, ..narrow });
+    assert!(reader.begin_unit(&unit).is_ok());
+}
