@@ -45,6 +45,13 @@ impl Identity {
         header
     }
 
+    /// Whether a control frame comes from the scheduler that rules this job; its term is adopted.
+    pub(super) fn is_ruled_by(&mut self, header: &Header) -> bool {
+        let rules = self.shares_job_with(header) && header.term >= self.term;
+        self.term = if rules { header.term } else { self.term };
+        rules
+    }
+
     /// Whether a frame belongs to this job and generation.
     #[must_use]
     pub fn shares_job_with(&self, header: &Header) -> bool {

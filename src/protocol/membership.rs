@@ -6,7 +6,7 @@
 
 use super::identity::Identity;
 use super::machine::Output;
-use crate::id::{Nanos, NodeId};
+use crate::id::{Incarnation, Nanos, NodeId};
 use crate::limit;
 use crate::wire::{ControlMessage, NodeInfo, Shutdown};
 use std::collections::VecDeque;
@@ -17,6 +17,8 @@ pub(super) struct Membership {
     info: NodeInfo,
     connected: bool,
     welcomed: bool,
+    /// The scheduler as first met; another one knows nothing of this job's work.
+    scheduler: Option<Incarnation>,
     heartbeat_at: Nanos,
     /// When the scheduler counts as dead unless it is heard.
     deadline: Nanos,
@@ -30,6 +32,7 @@ impl Membership {
             info,
             connected: false,
             welcomed: false,
+            scheduler: None,
             heartbeat_at: now,
             deadline: now.after(limit::START_TIMEOUT),
             failed: None,
@@ -46,14 +49,31 @@ impl Membership {
         self.connected
     }
 
-    pub(super) fn on_connected<E>(&mut self, now: Nanos, identity: &Identity, outputs: &mut VecDeque<Output<E>>) {
+    pub(super) fn is_welcomed(&self) -> bool {
+        self.welcomed
+    }
+
+    /// The connection to the scheduler stands. Returns the end of the job when it is another
+    /// scheduler than the one that gave the welcome.
+    pub(super) fn on_connected<E>(
+        &mut self,
+        now: Nanos,
+        incarnation: Incarnation,
+        identity: &Identity,
+        outputs: &mut VecDeque<Output<E>>,
+    ) -> Option<Shutdown> {
         self.connected = true;
         self.on_heard(now);
+        let restarted = self.scheduler.replace(incarnation).is_some_and(|old| old != incarnation);
+        if restarted && self.welcomed && !self.ended {
+            return Some(self.end("the scheduler was restarted and has forgotten the job; start the job again"));
+        }
         // A scheduler that came back may have missed the registration; it answers again in any case.
         send(identity, &ControlMessage::Register(self.info.clone()), outputs);
         if let Some(failed) = &self.failed {
             send(identity, &ControlMessage::Failed(failed.clone()), outputs);
         }
+        None
     }
 
     pub(super) fn on_lost(&mut self, now: Nanos) {
@@ -111,13 +131,17 @@ impl Membership {
         if now < self.deadline {
             return None;
         }
-        self.ended = true;
-        let message = if self.welcomed {
-            format!("{}: the scheduler is gone; see its log, then start the job again", self.info.node)
+        Some(self.end(if self.welcomed {
+            "the scheduler is gone; see its log, then start the job again"
         } else {
-            format!("{}: no scheduler was found; check its address and that it runs", self.info.node)
-        };
-        Some(Shutdown { exit_code: crate::error::ExitCode::NodeLost as u8, message })
+            "no scheduler was found; check its address and that it runs"
+        }))
+    }
+
+    fn end(&mut self, reason: &str) -> Shutdown {
+        self.ended = true;
+        let message = format!("{}: {reason}", self.info.node);
+        Shutdown { exit_code: crate::error::ExitCode::NodeLost as u8, message }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Nanos> {

@@ -23,5 +23,8 @@ pub mod scheduler;
 pub mod server;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use identity::Identity;
 pub use machine::{Input, Machine, Output};

@@ -1,6 +1,7 @@
 //! The end of the job: told to every node until each has said goodbye, or for
-//! [`limit::GOODBYE_TIMEOUT`].
+//! [`limit::GOODBYE_TIMEOUT`]. A node whose connection is lost for a moment is waited for too.
 
+use super::nodes::Node;
 use super::{Scheduler, SchedulerEvent};
 use crate::id::{Nanos, NodeId};
 use crate::limit;
@@ -29,17 +30,21 @@ impl Scheduler {
         self.check_ending(now);
     }
 
-    pub(super) fn on_goodbye(&mut self, from: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&from) {
-            node.said_goodbye = true;
-        }
-        if self.ending.is_some() {
+    /// Whatever a node says now, it is told the end until it says goodbye.
+    pub(super) fn on_message_at_end(&mut self, from: NodeId, message: &ControlMessage) {
+        if *message == ControlMessage::Goodbye {
+            if let Some(node) = self.nodes.get_mut(&from) {
+                node.said_goodbye = true;
+            }
             self.check_at = Nanos(0);
+        } else if let Some(ending) = &self.ending {
+            let message = ControlMessage::Shutdown(ending.shutdown.clone());
+            self.say(from, &message);
         }
     }
 
     pub(super) fn check_ending(&mut self, now: Nanos) {
-        let all_gone = self.nodes.values().all(|node| node.said_goodbye || !node.is_connected());
+        let all_gone = self.nodes.values().all(Node::is_gone);
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.is_over) else { return };
         let deadline = *ending.deadline.get_or_insert(now.after(limit::GOODBYE_TIMEOUT));
         if all_gone || now >= deadline {

@@ -8,7 +8,7 @@
 //! question; a node that is lost, or comes back as another incarnation, ends the job, for without
 //! replicas its ranges are gone; after the end begins nothing but the end is said.
 //!
-//! `membership` watches nodes, `work` hands out units and tasks, `ending` ends.
+//! `nodes` watches nodes, `work` hands out units and tasks, `ending` ends.
 
 mod ending;
 mod nodes;
@@ -24,7 +24,7 @@ use crate::limit;
 use crate::wire::{ControlMessage, JobConfig, Kind, NodeInfo, RxFrame, Shutdown, TaskReply};
 use nodes::Node;
 use std::collections::{BTreeMap, VecDeque};
-use work::{OpenTask, Question};
+use work::{Account, OpenTask, Question};
 
 pub use work::{Offer, Workload};
 
@@ -68,8 +68,7 @@ pub struct Scheduler {
     work_finished: bool,
     workload: Box<dyn Workload>,
     questions: BTreeMap<NodeId, Question>,
-    /// Last account heard of each worker.
-    accounts: BTreeMap<NodeId, u64>,
+    accounts: BTreeMap<NodeId, Account>,
     tasks: BTreeMap<NodeId, OpenTask>,
     task_sequence: u64,
     start_deadline: Nanos,
@@ -129,6 +128,10 @@ impl Scheduler {
         let Ok(message) = ControlMessage::from_frame(frame) else { return };
         let Some(node) = self.nodes.get_mut(&from) else { return };
         node.on_heard(now);
+        if self.ending.is_some() {
+            self.on_message_at_end(from, &message);
+            return;
+        }
         match message {
             ControlMessage::Register(info) => self.on_register(from, info, frame.header.incarnation),
             ControlMessage::Heartbeat => self.say(from, &ControlMessage::Heartbeat),
@@ -141,8 +144,7 @@ impl Scheduler {
             }
             ControlMessage::TaskDone { sequence, reply } => self.on_task_done(from, sequence, reply),
             ControlMessage::Failed(shutdown) => self.end(now, shutdown),
-            ControlMessage::Goodbye => self.on_goodbye(from),
-            // What only a scheduler says is not for schedulers.
+            // A goodbye is for the end, and what only a scheduler says is not for schedulers.
             _ => {}
         }
     }
@@ -160,6 +162,9 @@ impl Scheduler {
     }
 
     fn lose(&mut self, now: Nanos, node: NodeId, reason: &str) {
+        if let Some(lost) = self.nodes.get_mut(&node).filter(|node| !node.is_connected()) {
+            lost.said_goodbye = true;
+        }
         let message = format!("{node} is lost: {reason}; the job ends, for its state has no replica");
         self.end(now, Shutdown { exit_code: ExitCode::NodeLost as u8, message });
     }
@@ -183,8 +188,10 @@ impl Machine for Scheduler {
             return;
         }
         self.check_at = now.after(limit::HEARTBEAT_INTERVAL / 2);
-        self.check_nodes(now);
-        self.repeat_tasks();
+        if self.ending.is_none() {
+            self.check_nodes(now);
+            self.repeat_tasks();
+        }
         self.check_ending(now);
     }
 

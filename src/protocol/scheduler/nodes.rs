@@ -39,6 +39,11 @@ impl Node {
         self.heard_at = now;
     }
 
+    /// Whether the end of the job need not wait for the node: it has heard, or it never came.
+    pub(super) fn is_gone(&self) -> bool {
+        self.said_goodbye || matches!(self.connection, Connection::Never)
+    }
+
     /// Why the node counts as dead, if it does.
     fn death(&self, now: Nanos) -> Option<String> {
         match &self.connection {
@@ -77,7 +82,11 @@ impl Scheduler {
         let Some(node) = self.nodes.get_mut(&from) else { return };
         let first = node.info.replace(info).is_none();
         node.incarnation.get_or_insert(incarnation);
-        let Some(servers) = self.shard_infos() else { return };
+        let Some(servers) = self.shard_infos() else {
+            // It waits for the others; this tells it that somebody is there.
+            self.say(from, &ControlMessage::Heartbeat);
+            return;
+        };
         if first && from.role() == Some(Role::Server) {
             let registered: Vec<NodeId> =
                 self.nodes.iter().filter(|(_, node)| node.info.is_some()).map(|(&node, _)| node).collect();
@@ -111,9 +120,6 @@ impl Scheduler {
     }
 
     pub(super) fn check_nodes(&mut self, now: Nanos) {
-        if self.ending.is_some() {
-            return;
-        }
         let dead = self.nodes.iter().filter(|(_, node)| !node.said_goodbye);
         let dead = dead.filter_map(|(&id, node)| node.death(now).map(|reason| (id, reason))).next();
         if let Some((node, reason)) = dead {

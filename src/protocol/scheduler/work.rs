@@ -43,6 +43,15 @@ pub(super) struct Question {
     answer: Option<Assignment>,
 }
 
+/// What a worker was given and what was heard of it.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Sequence number of the last account, which is their number.
+    heard: u64,
+    /// Units given to the worker.
+    given: u64,
+}
+
 /// The task that a shard is busy with.
 #[derive(Debug)]
 pub(super) struct OpenTask {
@@ -88,7 +97,7 @@ impl Scheduler {
     }
 
     pub(super) fn on_next_unit(&mut self, from: NodeId, sequence: u64) {
-        if from.role() != Some(Role::Worker) || self.ending.is_some() {
+        if from.role() != Some(Role::Worker) {
             return;
         }
         let question = self.questions.entry(from).or_default();
@@ -107,18 +116,18 @@ impl Scheduler {
 
     /// Takes an account once, in order; one that came too early is said again by the worker.
     pub(super) fn on_unit_done(&mut self, now: Nanos, from: NodeId, sequence: u64, unit: u64, report: &[u8]) {
-        if from.role() != Some(Role::Worker) || self.ending.is_some() {
+        if from.role() != Some(Role::Worker) {
             return;
         }
-        let heard = self.accounts.entry(from).or_default();
-        if sequence == *heard + 1 {
-            *heard = sequence;
+        let account = self.accounts.entry(from).or_default();
+        if sequence == account.heard + 1 {
+            account.heard = sequence;
             if let Err(shutdown) = self.workload.finished(WriterId(from.rank()), unit, report) {
                 self.end(now, shutdown);
                 return;
             }
         }
-        let sequence = self.accounts.get(&from).copied().unwrap_or_default();
+        let sequence = self.accounts.get(&from).map_or(0, |account| account.heard);
         self.say(from, &ControlMessage::UnitDoneHeard { sequence });
         self.answer_questions();
     }
@@ -132,7 +141,10 @@ impl Scheduler {
         let open: Vec<_> = open.into_iter().map(|(&node, question)| (node, question.sequence)).collect();
         for (node, sequence) in open {
             let assignment = match self.workload.next(WriterId(node.rank())) {
-                Offer::Unit(unit) => Assignment::Unit(unit),
+                Offer::Unit(unit) => {
+                    self.accounts.entry(node).or_default().given += 1;
+                    Assignment::Unit(unit)
+                }
                 Offer::Finished => Assignment::Finished,
                 Offer::Wait => continue,
             };
@@ -144,11 +156,14 @@ impl Scheduler {
         self.check_work_finished();
     }
 
+    /// A worker is through when it was told so and its accounts of all units were heard, in
+    /// whatever order its messages came.
     fn check_work_finished(&mut self) {
         let mut workers = self.nodes.keys().filter(|node| node.role() == Some(Role::Worker));
         let finished = |node: &NodeId| {
             let answer = self.questions.get(node).and_then(|question| question.answer.as_ref());
-            matches!(answer, Some(Assignment::Finished))
+            let owes = self.accounts.get(node).is_some_and(|account| account.heard < account.given);
+            matches!(answer, Some(Assignment::Finished)) && !owes
         };
         if !self.work_finished && workers.all(finished) {
             self.work_finished = true;

@@ -52,6 +52,10 @@ impl Server {
             }
             return None;
         };
+        if header.writer.0 >= self.writers {
+            self.refuse(from, &header, &format!("{} is none of this job's {}", header.writer, self.writers));
+            return None;
+        }
         let (dtype, width, key_end) = (state.spec.dtype, state.spec.width, state.spec.key_end);
         if header.kind != Kind::EndOfTime && !frame.has_shape(dtype, width) {
             let reason = format!(

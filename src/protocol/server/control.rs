@@ -62,8 +62,12 @@ impl Server {
         })
     }
 
-    /// Begins a task, once: a repeated one is answered with what is known of it.
+    /// Begins a task, once: a repeated one is answered with what is known of it, and one that has
+    /// overtaken the welcome will be repeated.
     fn on_task(&mut self, sequence: u64, task: Task) {
+        if !self.membership.is_welcomed() {
+            return;
+        }
         match &self.last_task {
             Some((last, _)) if *last == sequence => self.repeat_task_reply(),
             Some((last, _)) if *last > sequence => {}

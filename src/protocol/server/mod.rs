@@ -8,8 +8,9 @@
 //! applied update to the chain -> acknowledge what the chain has committed.
 //!
 //! Invariants: nothing is applied before everything about a frame was checked; a frame that waits
-//! is accounted in `waiting_bytes`, and past [`limit::SHARD_WAITING_BYTES`] new ones are refused
-//! `busy`; a name that was claimed is never applied again; the committed time never falls.
+//! is accounted in `waiting_bytes`, and past half of [`limit::SHARD_WAITING_BYTES`] new ones are
+//! refused `busy`; the other half is for the open step, so that it can always end, and a step that
+//! exceeds it is refused; a name that was claimed is never applied again; the committed time never falls.
 //!
 //! `push` and `pull` are the data path, `step` the sequential mode, `chain` the way from applied to
 //! acknowledged, `answer` the replies, `control` the scheduler's words.
@@ -20,6 +21,8 @@ mod control;
 mod pull;
 mod push;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use super::identity::Identity;
 use super::machine::{Input, Machine, Output};
@@ -28,6 +31,7 @@ use crate::clock::RangeClock;
 use crate::error::ExitCode;
 use crate::id::{Nanos, NodeId, TableId};
 use crate::keyspace::{KeyRange, Partition};
+use crate::limit;
 use crate::memory::Pool;
 use crate::store::Table;
 use crate::wire::{Consistency, Kind, NodeInfo, RxFrame, Shutdown, TableSpec, Task, TaskReply};
@@ -94,6 +98,7 @@ pub struct Server {
     tables: Vec<TableState>,
     chain: Chain,
     waiting_bytes: usize,
+    waiting_bytes_max: usize,
     last_task: Option<(u64, Option<TaskReply>)>,
     traffic: ServerTraffic,
     outputs: VecDeque<Output<ServerEvent>>,
@@ -121,6 +126,7 @@ impl Server {
             tables: Vec::new(),
             chain: Chain::default(),
             waiting_bytes: 0,
+            waiting_bytes_max: limit::SHARD_WAITING_BYTES,
             last_task: None,
             traffic: ServerTraffic::default(),
             outputs,
@@ -192,11 +198,16 @@ impl Machine for Server {
     fn handle(&mut self, now: Nanos, input: Input) {
         match input {
             Input::Frame { from: NodeId::SCHEDULER, frame } if frame.header.kind == Kind::Control => {
-                self.on_control(now, &frame);
+                if self.identity.is_ruled_by(&frame.header) {
+                    self.on_control(now, &frame);
+                }
             }
             Input::Frame { from, frame } => self.on_data(from, frame),
-            Input::Connected { peer: NodeId::SCHEDULER, .. } => {
-                self.membership.on_connected(now, &self.identity, &mut self.outputs);
+            Input::Connected { peer: NodeId::SCHEDULER, incarnation } => {
+                let end = self.membership.on_connected(now, incarnation, &self.identity, &mut self.outputs);
+                if let Some(shutdown) = end {
+                    self.outputs.push_back(Output::Event(ServerEvent::Ended(shutdown)));
+                }
                 self.repeat_task_reply();
             }
             Input::Lost { peer: NodeId::SCHEDULER, .. } => self.membership.on_lost(now),

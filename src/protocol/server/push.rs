@@ -4,7 +4,6 @@ use super::{Server, Waiting};
 use crate::clock::ClockError;
 use crate::id::NodeId;
 use crate::keyspace::KeyRange;
-use crate::limit;
 use crate::wire::{Flags, Header, RxFrame, Status};
 
 /// Keys of a request: its key block, or `None` when it is dense.
@@ -66,12 +65,17 @@ impl Server {
         if self.tables[index].waiting.iter().any(same) {
             return;
         }
-        if self.waiting_bytes + frame.bytes() > limit::SHARD_WAITING_BYTES {
+        if !self.may_wait(&frame) {
             self.refuse_busy(from, &frame.header);
             return;
         }
         self.waiting_bytes += frame.bytes();
         self.tables[index].waiting.push(Waiting { from, frame });
+    }
+
+    /// Whether there is room for a frame that waits without belonging to an open step.
+    pub(super) fn may_wait(&self, frame: &RxFrame) -> bool {
+        self.waiting_bytes + frame.bytes() <= self.waiting_bytes_max / 2
     }
 
     /// Claims the push's name and applies what nobody applied before.
@@ -80,6 +84,9 @@ impl Server {
         let sequential = self.is_sequential(index);
         if sequential && header.time < self.tables[index].step.open_time() {
             self.answer_past_step(from, index, &header);
+            return;
+        }
+        if sequential && self.refuse_overflow(from, index, &frame) {
             return;
         }
         let parts = match self.tables[index].clock.claim(header.writer, header.timestamp, header.range) {

@@ -10,6 +10,7 @@ use super::Server;
 use super::push::keys_of;
 use crate::id::{NodeId, Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
+use crate::limit;
 use crate::wire::{Flags, Header, RxFrame, Status};
 use std::collections::BTreeMap;
 
@@ -81,6 +82,27 @@ impl Step {
 }
 
 impl Server {
+    /// Refuses a push for which there is no room: one that came early for now, one of the open step
+    /// for good, for that step could never end.
+    pub(super) fn refuse_overflow(&mut self, from: NodeId, index: usize, frame: &RxFrame) -> bool {
+        let state = &self.tables[index];
+        let header = frame.header;
+        if state.clock.has(header.writer, header.timestamp, header.range) {
+            return false;
+        }
+        let is_early = header.time > state.step.open;
+        if is_early && !self.may_wait(frame) {
+            self.refuse_busy(from, &header);
+            return true;
+        }
+        if self.waiting_bytes + frame.bytes() > self.waiting_bytes_max {
+            let bytes = self.waiting_bytes_max;
+            self.refuse(from, &header, &format!("a step holds more than {bytes} bytes: push less at one time"));
+            return true;
+        }
+        false
+    }
+
     /// Keeps a claimed push for its step and ends the step if this was the last slice.
     pub(super) fn keep_for_step(&mut self, from: NodeId, index: usize, frame: RxFrame, parts: Vec<KeyRange>) {
         let header = frame.header;
@@ -97,6 +119,11 @@ impl Server {
         let Some(index) = self.route(from, frame) else { return };
         let header = frame.header;
         self.settle(index, &header);
+        let ahead = header.time.0.saturating_sub(self.tables[index].step.open.0);
+        if ahead as usize >= limit::WINDOW_TIMESTAMPS {
+            self.refuse_busy(from, &header);
+            return;
+        }
         self.record_end(index, &header);
         self.reply(from, &header, Status::Ok);
         self.end_complete_steps(index);

@@ -11,17 +11,19 @@ impl Worker {
     /// not open is a duplicate and is dropped, and so is one that comes from an older epoch.
     pub(super) fn on_answer(&mut self, now: Nanos, from: NodeId, frame: &RxFrame) {
         let header = &frame.header;
-        let is_reply = matches!(header.kind, Kind::PushReply | Kind::PullReply | Kind::EndOfTimeReply);
-        if !is_reply || !self.identity.shares_job_with(header) {
+        if !self.identity.shares_job_with(header) {
             return;
         }
         let timestamp = header.timestamp;
         let Some(operation) = self.operations.get_mut(&timestamp) else { return };
         let matches = |segment: &super::operation::Segment| {
-            segment.to == from && segment.header.range == header.range && segment.state != SegmentState::Done
+            let (asked, done) = (&segment.header, segment.state == SegmentState::Done);
+            segment.to == from && asked.range == header.range && reply_kind(asked.kind) == Some(header.kind) && !done
         };
         let Some(index) = operation.segments.iter().position(matches) else { return };
         match header.status {
+            // Who served it did so in an epoch that is over; the owner of now was asked too.
+            Status::Ok if header.epoch < self.partition.epoch => {}
             Status::Ok => self.on_ok(timestamp, index, frame),
             Status::Busy => self.back_off(now, timestamp, index),
             Status::NeedKeys => self.send_segment(now, timestamp, index),
@@ -38,6 +40,7 @@ impl Worker {
                 self.on_segment_done(timestamp, index);
             }
         }
+        self.release_marks(now);
     }
 
     fn on_ok(&mut self, timestamp: Timestamp, index: usize, frame: &RxFrame) {
@@ -85,5 +88,15 @@ impl Worker {
             operation.segments[index].state = SegmentState::Backoff(until);
             self.resend_at = self.resend_at.min(until);
         }
+    }
+}
+
+/// What answers a request of this kind.
+fn reply_kind(request: Kind) -> Option<Kind> {
+    match request {
+        Kind::Push => Some(Kind::PushReply),
+        Kind::Pull => Some(Kind::PullReply),
+        Kind::EndOfTime => Some(Kind::EndOfTimeReply),
+        _ => None,
     }
 }

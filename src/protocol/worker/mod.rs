@@ -72,6 +72,8 @@ struct TableTime {
     time: Time,
     /// Segments pushed at this time, by shard.
     slices: BTreeMap<NodeId, u32>,
+    /// Whether the writer has said that it pushes no more.
+    finished: bool,
 }
 
 /// The worker's state machine.
@@ -88,6 +90,8 @@ pub struct Worker {
     /// Open pushes and marks; the first is the settled mark.
     unacknowledged: BTreeSet<Timestamp>,
     unacknowledged_bytes: usize,
+    /// Marks that wait for the answers to the pulls of their time.
+    held_marks: BTreeSet<Timestamp>,
     next_timestamp: Timestamp,
     question: Question,
     accounts: Accounts,
@@ -131,6 +135,7 @@ impl Worker {
             operations: BTreeMap::new(),
             unacknowledged: BTreeSet::new(),
             unacknowledged_bytes: 0,
+            held_marks: BTreeSet::new(),
             next_timestamp: Timestamp(1),
             question: Question::default(),
             accounts: Accounts::default(),
@@ -173,6 +178,7 @@ impl Worker {
     pub fn push(&mut self, now: Nanos, request: &Request, values: TxBuf) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
         request.check(spec, Some(&values))?;
+        self.check_unfinished(request.table)?;
         let time = self.times[usize::from(request.table.0)].time;
         let timestamp = self.begin(now, Kind::Push, request, time, Some(&values), None)?;
         self.count_slices(request.table, timestamp);
@@ -195,19 +201,24 @@ impl Worker {
     }
 
     /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard
-    /// is told how many slices of the old time were sent to it.
+    /// is told how many slices of the old time were sent to it, as soon as the pulls of that time are
+    /// answered.
     ///
     /// # Errors
-    /// When the table is not known.
+    /// When the table is not known or this writer has finished it.
     pub fn tick(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
         self.end_time(now, table, Flags::default())
     }
 
-    /// Says that this writer pushes no more to the table: nobody waits for it from its time on.
+    /// Says that this writer pushes no more to the table: nobody waits for it after this time. Saying
+    /// it again changes nothing.
     ///
     /// # Errors
     /// When the table is not known.
     pub fn finish(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
+        if self.times.get(usize::from(table.0)).is_some_and(|own| own.finished) {
+            return Ok(());
+        }
         self.end_time(now, table, Flags::FINISHED)
     }
 
@@ -242,7 +253,11 @@ impl Worker {
     ///
     /// # Errors
     /// What the server refused it for.
+    ///
+    /// # Panics
+    /// When the push is not done.
     pub fn take_pushed(&mut self, timestamp: Timestamp) -> Result<(), OperationError> {
+        assert!(self.is_done(timestamp), "{timestamp} is still open");
         match self.operations.remove(&timestamp) {
             Some(operation) => operation.outcome(),
             None => Ok(()),
@@ -379,13 +394,18 @@ impl Machine for Worker {
     fn handle(&mut self, now: Nanos, input: Input) {
         match input {
             Input::Frame { from: NodeId::SCHEDULER, frame } if frame.header.kind == Kind::Control => {
-                if let Ok(message) = ControlMessage::from_frame(&frame) {
+                if let Ok(message) = ControlMessage::from_frame(&frame)
+                    && self.identity.is_ruled_by(&frame.header)
+                {
                     self.on_control(now, message);
                 }
             }
             Input::Frame { from, frame } => self.on_answer(now, from, &frame),
-            Input::Connected { peer: NodeId::SCHEDULER, .. } => {
-                self.membership.on_connected(now, &self.identity, &mut self.outputs);
+            Input::Connected { peer: NodeId::SCHEDULER, incarnation } => {
+                let end = self.membership.on_connected(now, incarnation, &self.identity, &mut self.outputs);
+                if let Some(shutdown) = end {
+                    self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
+                }
                 self.ask_again();
             }
             Input::Connected { peer, .. } => {

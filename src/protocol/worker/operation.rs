@@ -5,7 +5,7 @@ use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Nanos, NodeId, TableId};
 use crate::keyspace::KeyRange;
 use crate::memory::{Block, TxBuf};
-use crate::wire::{Header, TableSpec, TxFrame};
+use crate::wire::{Header, Layout, TableSpec, TxFrame};
 
 /// An operation that did not go through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +60,7 @@ impl Request {
                 }
                 keys.len()
             }
+            None if spec.layout == Layout::Sparse => return refuse("the table is sparse: name the keys".to_owned()),
             None => usize::try_from(self.range.span()).unwrap_or(usize::MAX),
         };
         let value_bytes = key_count.saturating_mul(spec.value_size());

@@ -2,10 +2,10 @@
 
 use super::Worker;
 use super::operation::SegmentState;
-use crate::id::{Nanos, NodeId, Timestamp};
+use crate::id::{Nanos, NodeId, TableId, Time, Timestamp};
 use crate::limit;
 use crate::protocol::machine::Output;
-use crate::wire::Kind;
+use crate::wire::{Header, Kind};
 
 impl Worker {
     /// Sends one open segment if its shard is connected; otherwise it goes out on `Connected`.
@@ -13,7 +13,8 @@ impl Worker {
         let settled = self.settled();
         let Some(operation) = self.operations.get_mut(&timestamp) else { return };
         let segment = &mut operation.segments[index];
-        if segment.state == SegmentState::Done || !self.connected.contains(&segment.to) {
+        let is_held = self.held_marks.contains(&timestamp);
+        if is_held || segment.state == SegmentState::Done || !self.connected.contains(&segment.to) {
             return;
         }
         if segment.state != SegmentState::Unsent {
@@ -50,11 +51,36 @@ impl Worker {
             SegmentState::Backoff(until) => Some(until),
             _ => None,
         };
+        // What waits for a connection goes out with it and is due at no moment.
         let segments = self.operations.values().flat_map(|operation| &operation.segments);
+        let segments = segments.filter(|segment| self.connected.contains(&segment.to));
         let next = segments.filter_map(|segment| due(segment.state)).min();
         let latest = now.after(limit::RETRY_TIMEOUT);
         self.resend_at = next.map_or(latest, |next| next.clamp(Nanos(now.0 + 1), latest));
         self.ask_again();
+    }
+
+    /// Whether a pull of the table that began at `time` or before is not answered. Until it is, the
+    /// mark that ends `time` is held back: its step could be committed, and the pull then see it.
+    pub(super) fn has_open_pull(&self, table: TableId, time: Time) -> bool {
+        self.operations.values().filter(|operation| !operation.is_done()).any(|operation| {
+            let of_time = |header: &Header| header.kind == Kind::Pull && header.table == table && header.time <= time;
+            operation.segments.first().is_some_and(|segment| of_time(&segment.header))
+        })
+    }
+
+    /// Sends the marks whose pulls are answered.
+    pub(super) fn release_marks(&mut self, now: Nanos) {
+        let is_free = |mark: &Timestamp| {
+            let header = self.operations.get(mark).and_then(|operation| operation.segments.first());
+            header.is_none_or(|segment| !self.has_open_pull(segment.header.table, segment.header.time))
+        };
+        let free: Vec<Timestamp> = self.held_marks.iter().copied().filter(is_free).collect();
+        for mark in free {
+            self.held_marks.remove(&mark);
+            let count = self.operations.get(&mark).map_or(0, |operation| operation.segments.len());
+            (0..count).for_each(|index| self.send_segment(now, mark, index));
+        }
     }
 
     fn send_where(&mut self, now: Nanos, wanted: impl Fn(&super::operation::Segment) -> bool) {

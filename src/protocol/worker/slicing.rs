@@ -7,7 +7,7 @@ use crate::id::{Nanos, NodeId, TableId, Time, Timestamp};
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::{Block, TxBuf};
-use crate::wire::{Consistency, Flags, Header, Kind};
+use crate::wire::{Consistency, Flags, Header, Kind, TableSpec};
 use std::ops::Range;
 
 /// What every segment of an operation shares.
@@ -45,7 +45,7 @@ impl Worker {
             range: request.range,
         };
         let segments = self.cut(&template, spec.key_end);
-        let after = self.open_dependencies(&request.after, &spec.name)?;
+        let after = self.open_dependencies(&request.after, spec)?;
         Ok(self.keep(now, request.range, segments, after, target, kind != Kind::Pull))
     }
 
@@ -53,12 +53,15 @@ impl Worker {
     pub(super) fn end_time(&mut self, now: Nanos, table: TableId, flags: Flags) -> Result<(), OperationError> {
         let spec = self.spec(table)?;
         let (consistency, range) = (spec.consistency, KeyRange::new(0, spec.key_end));
+        self.check_unfinished(table)?;
         let mut header = self.identity.header(Kind::EndOfTime);
         let own = &mut self.times[usize::from(table.0)];
         (header.table, header.writer, header.timestamp) = (table, self.writer, self.next_timestamp);
         (header.time, header.flags) = (own.time, flags);
         let slices = std::mem::take(&mut own.slices);
-        own.time = Time(own.time.0.saturating_add(1));
+        let time = own.time;
+        own.time = Time(time.0.saturating_add(1));
+        own.finished = flags.has(Flags::FINISHED);
         if consistency == Consistency::Eventual {
             return Ok(());
         }
@@ -73,9 +76,21 @@ impl Worker {
             Segment { to, header, keys: None, values: None, target_offset: 0, state: SegmentState::Unsent }
         };
         let segments = shards.iter().map(segment).collect();
+        if self.has_open_pull(table, time) {
+            self.held_marks.insert(self.next_timestamp);
+        }
         let timestamp = self.keep(now, range, segments, Vec::new(), None, true);
         self.abandon(timestamp);
         Ok(())
+    }
+
+    /// Refuses what comes after the writer's last time.
+    pub(super) fn check_unfinished(&self, table: TableId) -> Result<(), OperationError> {
+        if !self.times[usize::from(table.0)].finished {
+            return Ok(());
+        }
+        let reason = "this writer has finished it and pushes no more".to_owned();
+        Err(OperationError::Request { table: self.spec(table)?.name.clone(), reason })
     }
 
     /// Counts a push's segments for the mark at the end of its time.
@@ -126,16 +141,19 @@ impl Worker {
     fn open_dependencies(
         &self,
         after: &[Timestamp],
-        table: &str,
+        spec: &TableSpec,
     ) -> Result<Vec<(Timestamp, KeyRange)>, OperationError> {
-        let open = |timestamp: &Timestamp| {
-            let operation = self.unacknowledged.contains(timestamp).then(|| self.operations.get(timestamp))??;
-            Some((*timestamp, operation.request_range))
-        };
-        let open: Vec<_> = after.iter().filter_map(open).collect();
+        let refuse = |reason| Err(OperationError::Request { table: spec.name.clone(), reason });
+        let mut open = Vec::with_capacity(after.len());
+        for timestamp in after.iter().filter(|timestamp| self.unacknowledged.contains(timestamp)) {
+            let Some(operation) = self.operations.get(timestamp) else { continue };
+            if operation.segments.first().is_some_and(|segment| segment.header.table != spec.id) {
+                return refuse(format!("{timestamp} belongs to another table: wait for it first"));
+            }
+            open.push((*timestamp, operation.request_range));
+        }
         if open.len() > limit::DEPENDENCIES {
-            let reason = format!("{} open dependencies, limit {}", open.len(), limit::DEPENDENCIES);
-            return Err(OperationError::Request { table: table.to_owned(), reason });
+            return refuse(format!("{} open dependencies, limit {}", open.len(), limit::DEPENDENCIES));
         }
         Ok(open)
     }

@@ -1,0 +1,177 @@
+//! What every pull may see.
+//!
+//! * Eventual tables: for each number, what was acknowledged when the pull began <= the answer <=
+//!   what was sent when it came. Numbers are whole and not negative. A push that depends on another
+//!   adds `HIGH`, so an answer's upper half never exceeds its lower half.
+//! * Sequential tables: the exact bits after all steps before the pull's time, summed in the order
+//!   of writers and their pushes.
+
+use crate::number;
+use crate::plan::{HIGH, Part, Plan};
+use parashard::id::WriterId;
+use parashard::wire::DType;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+type Rows = BTreeMap<u64, Vec<u64>>;
+
+/// Sums of one number of an eventual table.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    acknowledged: i64,
+    sent: i64,
+}
+
+enum TableOracle {
+    Eventual(BTreeMap<u64, Vec<Sums>>),
+    /// The rows before each time; the last is the final state.
+    Sequential(Vec<Rows>),
+}
+
+/// What is known of all tables.
+pub(crate) struct Oracle {
+    plan: Plan,
+    tables: Vec<TableOracle>,
+    pub(crate) pulls_checked: u64,
+}
+
+/// What an eventual pull must at least see, one number for each element of each key.
+pub(crate) type Floor = Vec<i64>;
+
+impl Oracle {
+    pub(crate) fn new(plan: &Plan) -> Oracle {
+        let table = |index| match plan.is_sequential(index) {
+            true => TableOracle::Sequential(states(plan, index)),
+            false => TableOracle::Eventual(BTreeMap::new()),
+        };
+        Oracle { tables: (0..plan.tables.len()).map(table).collect(), plan: plan.clone(), pulls_checked: 0 }
+    }
+
+    fn shape(&self, table: usize) -> (DType, usize) {
+        (self.plan.tables[table].dtype, usize::from(self.plan.tables[table].width))
+    }
+
+    /// A push of `number` to every element of the part begins.
+    pub(crate) fn sent(&mut self, table: usize, part: &Part, number: i64) {
+        self.each(table, part, |sums| sums.sent += number);
+    }
+
+    /// A push of `number` to every element of the part was acknowledged.
+    pub(crate) fn acknowledged(&mut self, table: usize, part: &Part, number: i64) {
+        self.each(table, part, |sums| sums.acknowledged += number);
+    }
+
+    fn each(&mut self, table: usize, part: &Part, change: impl Fn(&mut Sums)) {
+        let width = self.shape(table).1;
+        let TableOracle::Eventual(rows) = &mut self.tables[table] else { return };
+        for key in part.keys() {
+            rows.entry(key).or_insert_with(|| vec![Sums::default(); width]).iter_mut().for_each(&change);
+        }
+    }
+
+    /// What a pull that begins now must see; `after` are pushes, acknowledged or not, that it waits for.
+    pub(crate) fn floor(&self, table: usize, part: &Part, after: &[(Part, i64)]) -> Floor {
+        let width = self.shape(table).1;
+        let TableOracle::Eventual(rows) = &self.tables[table] else { return Floor::new() };
+        let waited: Vec<_> = after.iter().map(|(part, number)| (part.keys(), number)).collect();
+        let mut floor = Floor::new();
+        for key in part.keys() {
+            let known = rows.get(&key).map_or(0, |sums| sums[0].acknowledged);
+            let waited = waited.iter().filter(|(keys, _)| keys.binary_search(&key).is_ok());
+            let least = known + waited.map(|(_, number)| *number).sum::<i64>();
+            floor.extend(std::iter::repeat_n(least, width));
+        }
+        floor
+    }
+
+    /// Checks the answer to a pull of an eventual table.
+    pub(crate) fn check_eventual(&mut self, table: usize, part: &Part, floor: &Floor, answer: &[u8]) {
+        let (dtype, width) = self.shape(table);
+        let TableOracle::Eventual(rows) = &self.tables[table] else { panic!("table {table} is sequential") };
+        let numbers = number::decode(dtype, answer);
+        assert_eq!(numbers.len(), floor.len(), "table {table}: length of an answer");
+        for (index, &key) in part.keys().iter().enumerate() {
+            for element in index * width..(index + 1) * width {
+                let found = number::to_whole(dtype, numbers[element]);
+                let sent = rows.get(&key).map_or(0, |sums| sums[0].sent);
+                let fits = |part: fn(i64) -> i64| part(floor[element]) <= part(found) && part(found) <= part(sent);
+                let in_order = dtype != DType::I64 || upper(found) <= lower(found);
+                assert!(
+                    fits(upper) && fits(lower) && in_order,
+                    "table {table} key {key}: acknowledged {:#x}, found {found:#x}, sent {sent:#x}",
+                    floor[element]
+                );
+            }
+        }
+        self.pulls_checked += 1;
+    }
+
+    /// Checks the answer to a pull of a sequential table: each key as it was at one of these times.
+    pub(crate) fn check_sequential(&mut self, table: usize, part: &Part, times: RangeInclusive<u32>, answer: &[u8]) {
+        let (dtype, width) = self.shape(table);
+        let TableOracle::Sequential(states) = &self.tables[table] else { panic!("table {table} is eventual") };
+        let last = states.len() - 1;
+        let (first, last) = ((*times.start() as usize).min(last), (*times.end() as usize).min(last));
+        let numbers = number::decode(dtype, answer);
+        let zero = vec![0; width];
+        for (key, found) in part.keys().iter().zip(numbers.chunks(width)) {
+            let is_right = |rows: &Rows| rows.get(key).unwrap_or(&zero) == found;
+            let expected = states[first].get(key);
+            assert!(
+                states[first..=last].iter().any(is_right),
+                "table {table} key {key} at times {times:?}: found {found:x?}, expected {expected:x?}"
+            );
+        }
+        self.pulls_checked += 1;
+    }
+
+    /// The exact rows when everything is done.
+    pub(crate) fn final_rows(&self, table: usize) -> Rows {
+        let dtype = self.shape(table).0;
+        match &self.tables[table] {
+            TableOracle::Sequential(states) => states[states.len() - 1].clone(),
+            TableOracle::Eventual(rows) => {
+                let bits = |sums: &Vec<Sums>| {
+                    let settled = sums.iter().all(|sums| sums.sent == sums.acknowledged);
+                    assert!(settled, "table {table}: something is not acknowledged at the end");
+                    sums.iter().map(|sums| number::whole(dtype, sums.sent)).collect()
+                };
+                rows.iter().map(|(&key, sums)| (key, bits(sums))).collect()
+            }
+        }
+    }
+}
+
+fn upper(number: i64) -> i64 {
+    number / HIGH
+}
+
+fn lower(number: i64) -> i64 {
+    number % HIGH
+}
+
+/// The rows of a sequential table before each time and after the last.
+fn states(plan: &Plan, table: usize) -> Vec<Rows> {
+    let (dtype, width) = (plan.tables[table].dtype, usize::from(plan.tables[table].width));
+    let writers = || (0..plan.workers).map(WriterId);
+    let times = writers().map(|writer| plan.steps(table, writer)).max().unwrap_or(0);
+    let mut states = vec![Rows::new()];
+    for time in 0..times {
+        let mut sums = Rows::new();
+        for writer in writers().filter(|&writer| time < plan.steps(table, writer)) {
+            for push in plan.step(table, writer, time) {
+                for (key, numbers) in push.part.keys().into_iter().zip(push.numbers.chunks(width)) {
+                    add(dtype, sums.entry(key).or_insert_with(|| vec![0; width]), numbers);
+                }
+            }
+        }
+        let mut rows = states[states.len() - 1].clone();
+        sums.iter().for_each(|(&key, sum)| add(dtype, rows.entry(key).or_insert_with(|| vec![0; width]), sum));
+        states.push(rows);
+    }
+    states
+}
+
+fn add(dtype: DType, target: &mut [u64], source: &[u64]) {
+    target.iter_mut().zip(source).for_each(|(target, &number)| *target = number::plus(dtype, *target, number));
+}

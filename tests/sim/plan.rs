@@ -1,0 +1,197 @@
+//! What a seed means: the cluster, its tables, what each writer does, and what goes wrong.
+//!
+//! What writers do to sequential tables depends on the seed, table, writer and time alone; so the
+//! same work can be done by another cluster.
+
+use parashard::id::{Nanos, NodeId, TableId, WriterId};
+use parashard::keyspace::KeyRange;
+use parashard::transport::sim::{Cut, Pause, SimFaults, SimRandom};
+use parashard::wire::{Consistency, DType, Layout, TableSpec, UpdateFunction};
+use std::time::Duration;
+
+/// Keys of a sparse table that the work touches, at even distances.
+const UNIVERSE: u64 = 48;
+/// Keys of a dense table, and of one whose pushes need several segments.
+const DENSE_KEYS: u64 = 60;
+const LARGE_KEYS: u64 = 36_000;
+/// Added by a push that depends on an earlier one; far above what others add.
+pub(crate) const HIGH: i64 = 1 << 32;
+
+/// Everything about one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) shards: Vec<NodeId>,
+    pub(crate) workers: u32,
+    pub(crate) tables: Vec<TableSpec>,
+    pub(crate) faults: SimFaults,
+    pub(crate) units: u64,
+    /// Workers ask for the next unit before they account for the last.
+    pub(crate) eager: bool,
+    /// Longest pause between two things that a worker does.
+    pub(crate) think_max: Duration,
+    /// A worker that is twenty times as slow.
+    pub(crate) slow: Option<NodeId>,
+    /// Whether shards are given a task before work begins.
+    pub(crate) begins_with_task: bool,
+}
+
+/// What one push or pull is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) range: KeyRange,
+    /// `None` where the table is dense and all keys of the range are meant.
+    pub(crate) named: Option<Vec<u64>>,
+}
+
+impl Part {
+    pub(crate) fn keys(&self) -> Vec<u64> {
+        self.named.clone().unwrap_or_else(|| (self.range.begin..self.range.end).collect())
+    }
+}
+
+/// A push of one step: a part of the table, and a number for each key and element.
+#[derive(Debug, Clone)]
+pub(crate) struct StepPush {
+    pub(crate) part: Part,
+    pub(crate) numbers: Vec<u64>,
+}
+
+impl Plan {
+    pub(crate) fn of(seed: u64) -> Plan {
+        let mut random = SimRandom::new(seed);
+        let (servers, shards) = (1 + random.below(3) as u32, 1 + random.below(2) as u8);
+        let workers = 1 + random.below(4) as u32;
+        let shards = Plan::shards(servers, shards);
+        let nodes: Vec<NodeId> = shards.iter().copied().chain((0..workers).map(NodeId::worker)).collect();
+        let slow = random.happens(0.3).then(|| NodeId::worker(random.below(u64::from(workers)) as u32));
+        Plan {
+            seed,
+            tables: tables(&mut random),
+            units: random.below(16),
+            eager: random.happens(0.3),
+            think_max: random.duration(Duration::from_micros(500), Duration::from_millis(12)),
+            begins_with_task: random.happens(0.3),
+            faults: faults(&mut random, &nodes),
+            shards,
+            workers,
+            slow,
+        }
+    }
+
+    /// The same work in another cluster.
+    pub(crate) fn with_cluster(self, servers: u32, shards: u8) -> Plan {
+        Plan { shards: Plan::shards(servers, shards), ..self }
+    }
+
+    /// The same work while nothing goes wrong.
+    pub(crate) fn without_faults(self) -> Plan {
+        Plan { faults: SimFaults::none(), slow: None, ..self }
+    }
+
+    fn shards(servers: u32, shards: u8) -> Vec<NodeId> {
+        (0..servers).flat_map(|rank| (0..shards).map(move |shard| NodeId::server(rank, shard))).collect()
+    }
+
+    /// Chance for one purpose.
+    pub(crate) fn random(&self, purpose: &[u64]) -> SimRandom {
+        let mix = |state: u64, number: &u64| (state ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        SimRandom::new(purpose.iter().fold(self.seed, mix))
+    }
+
+    pub(crate) fn is_sequential(&self, table: usize) -> bool {
+        self.tables[table].consistency == Consistency::Sequential
+    }
+
+    /// Number of times at which the writer may push to the table; then it has finished.
+    pub(crate) fn steps(&self, table: usize, writer: WriterId) -> u32 {
+        1 + self.random(&[1, table as u64, u64::from(writer.0)]).below(6) as u32
+    }
+
+    /// What the writer pushes at one time of a sequential table.
+    pub(crate) fn step(&self, table: usize, writer: WriterId, time: u32) -> Vec<StepPush> {
+        let spec = &self.tables[table];
+        let mut random = self.random(&[2, table as u64, u64::from(writer.0), u64::from(time)]);
+        let push = |random: &mut SimRandom| {
+            let part = part_of(spec, random);
+            let count = part.keys().len() * usize::from(spec.width);
+            let number = |_| match spec.dtype {
+                DType::I64 => 1 + random.below(9),
+                _ => u64::from(((random.below(2001) as f32 - 1000.0) / 7.3).to_bits()),
+            };
+            StepPush { part, numbers: (0..count).map(number).collect() }
+        };
+        let count = random.below(4);
+        (0..count).map(|_| push(&mut random)).collect()
+    }
+}
+
+/// A part of the table to push to or pull from; all of it now and then.
+pub(crate) fn part_of(spec: &TableSpec, random: &mut SimRandom) -> Part {
+    let distance = (spec.key_end / UNIVERSE).max(1);
+    let (first, second) = (random.below(spec.key_end), random.below(spec.key_end));
+    let whole = random.happens(0.4);
+    let range =
+        if whole { KeyRange::new(0, spec.key_end) } else { KeyRange::new(first.min(second), first.max(second) + 1) };
+    if spec.layout == Layout::Dense && random.happens(0.6) {
+        return Part { range, named: None };
+    }
+    let density = [0.05, 0.3, 0.9][random.below(3) as usize];
+    let keys = (0..UNIVERSE).map(|index| index * distance).filter(|&key| range.contains(key));
+    Part { range, named: Some(keys.filter(|_| random.happens(density)).collect()) }
+}
+
+fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
+    let large = random.happens(0.06);
+    let table = |id: u16, random: &mut SimRandom| {
+        let dense = random.happens(0.4);
+        let is_large = large && id == 0;
+        let key_end = match (is_large, dense) {
+            (true, _) => LARGE_KEYS,
+            (false, true) => DENSE_KEYS,
+            (false, false) => [UNIVERSE, 1000, 1 << 20, u64::MAX][random.below(4) as usize],
+        };
+        TableSpec {
+            id: TableId(id),
+            name: format!("table-{id}"),
+            dtype: if random.happens(0.5) { DType::I64 } else { DType::F32 },
+            width: 1 + random.below(3) as u16,
+            key_end,
+            layout: if is_large || dense { Layout::Dense } else { Layout::Sparse },
+            update: UpdateFunction::Sum,
+            consistency: if random.happens(0.5) { Consistency::Sequential } else { Consistency::Eventual },
+        }
+    };
+    let count = 2 + random.below(2) as u16;
+    (0..count).map(|id| table(id, random)).collect()
+}
+
+fn faults(random: &mut SimRandom, nodes: &[NodeId]) -> SimFaults {
+    let moment = |random: &mut SimRandom, span_ms: u64| {
+        let begin = Nanos(random.below(400_000_000));
+        (begin, begin.after(Duration::from_millis(1 + random.below(span_ms))))
+    };
+    let any = |random: &mut SimRandom| nodes[random.below(nodes.len() as u64) as usize];
+    let mut cuts = Vec::new();
+    for _ in 0..random.below(2) {
+        let (begin, end) = moment(random, 800);
+        cuts.push(Cut { nodes: vec![any(random)], begin, end });
+    }
+    let mut pauses = Vec::new();
+    for _ in 0..random.below(3) {
+        let (begin, end) = moment(random, 600);
+        let node = if random.happens(0.15) { NodeId::SCHEDULER } else { any(random) };
+        pauses.push(Pause { node, begin, end });
+    }
+    SimFaults {
+        ordered: random.happens(0.2),
+        loss: [0.0, 0.004, 0.02, 0.05][random.below(4) as usize],
+        late: [0.0, 0.33, 0.8][random.below(3) as usize],
+        duplicate: [0.0, 0.02, 0.2][random.below(3) as usize],
+        corrupt: [0.0, 0.002, 0.01][random.below(3) as usize],
+        delay_max: random.duration(Duration::from_micros(100), Duration::from_millis(5)),
+        cuts,
+        pauses,
+        ..SimFaults::none()
+    }
+}

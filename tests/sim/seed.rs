@@ -1,0 +1,113 @@
+//! Every seed keeps every promise, and faults really happen.
+
+use crate::cluster::Cluster;
+use crate::plan::Plan;
+use crate::result;
+use parashard::transport::sim::SimCounters;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+const SEEDS: u64 = 240;
+/// Faults are counted over this many seeds in a row.
+const DECADE: u64 = 10;
+
+/// What happened in a run.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    reconnects: u64,
+    retries: u64,
+    duplicates: u64,
+    reordered: u64,
+    late: u64,
+    waited: u64,
+    pulls_checked: u64,
+    pushes: u64,
+}
+
+impl Counts {
+    fn of(cluster: &Cluster) -> Counts {
+        let SimCounters { reconnects, reordered, late, .. } = cluster.network.counters();
+        let workers = cluster.workers.values().map(|node| node.driver.machine().traffic());
+        let servers = || cluster.servers.values().map(|node| node.driver.machine().traffic());
+        Counts {
+            reconnects,
+            reordered,
+            late,
+            retries: workers.map(|traffic| traffic.retries).sum(),
+            duplicates: servers().map(|traffic| traffic.duplicates).sum(),
+            waited: servers().map(|traffic| traffic.waited).sum(),
+            pushes: servers().map(|traffic| traffic.pushes).sum(),
+            pulls_checked: cluster.oracle.pulls_checked,
+        }
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.reconnects += other.reconnects;
+        self.retries += other.retries;
+        self.duplicates += other.duplicates;
+        self.reordered += other.reordered;
+        self.late += other.late;
+        self.waited += other.waited;
+        self.pulls_checked += other.pulls_checked;
+        self.pushes += other.pushes;
+    }
+}
+
+/// Runs a seed to its end and checks it; gives the hash of its event log.
+fn run(seed: u64) -> (u64, Counts) {
+    let mut cluster = Cluster::new(&Plan::of(seed));
+    cluster.run();
+    result::check(&cluster);
+    (cluster.network.log_hash(), Counts::of(&cluster))
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// Runs a seed; a failure names it and how to run it alone.
+fn run_named(seed: u64) -> (u64, Counts) {
+    catch_unwind(AssertUnwindSafe(|| run(seed))).unwrap_or_else(|_| {
+        panic!("seed {seed} failed; alone: PARASHARD_SIM_SEED={seed} cargo test --test sim every_seed -- --nocapture")
+    })
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    if let Some(seed) = from_environment("PARASHARD_SIM_SEED") {
+        println!("{:#?}", Plan::of(seed));
+        println!("{:?}", run_named(seed));
+        return;
+    }
+    let seeds = from_environment("PARASHARD_SIM_SEEDS").unwrap_or(SEEDS);
+    let begin = Instant::now();
+    let (mut total, mut failed) = (Counts::default(), Vec::new());
+    for decade in 0..seeds.div_ceil(DECADE) {
+        let mut counts = Counts::default();
+        for seed in decade * DECADE..seeds.min((decade + 1) * DECADE) {
+            match catch_unwind(AssertUnwindSafe(|| run_named(seed))) {
+                Ok((_, one)) => counts.add(one),
+                Err(_) => failed.push(seed),
+            }
+        }
+        let happened = [counts.reconnects, counts.retries, counts.duplicates, counts.reordered];
+        let whole = (decade + 1) * DECADE <= seeds && failed.is_empty();
+        assert!(
+            !whole || happened.iter().all(|&count| count > 0),
+            "too quiet from seed {}: {counts:?}",
+            decade * DECADE
+        );
+        total.add(counts);
+    }
+    println!("{seeds} seeds in {:.1} s: {total:?}", begin.elapsed().as_secs_f64());
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());
+}
+
+#[test]
+fn a_seed_repeats_event_by_event() {
+    for seed in [3, 14, 15, 92] {
+        let (first, second) = (run_named(seed), run_named(seed));
+        assert_eq!(first, second, "seed {seed}");
+        assert_ne!(first.0, run_named(seed + 1000).0);
+    }
+}
