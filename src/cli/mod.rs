@@ -53,7 +53,7 @@ pub fn run() -> u8 {
             return code;
         }
     };
-    let outcome = log::start(&arguments.log).and_then(|()| dispatch(&arguments));
+    let outcome = log::start(&arguments.log).and_then(|()| check_simd()).and_then(|()| dispatch(&arguments));
     match outcome {
         Ok(code) => code,
         Err(failure) => {
@@ -61,6 +61,13 @@ pub fn run() -> u8 {
             failure.exit_code
         }
     }
+}
+
+/// Settles which instruction set the kernels use, so that a wrong choice is told at once.
+fn check_simd() -> Result<(), Failure> {
+    let level = crate::simd::check_environment()?;
+    tracing::debug!(%level, "kernels");
+    Ok(())
 }
 
 fn dispatch(arguments: &Arguments) -> Result<u8, Failure> {
