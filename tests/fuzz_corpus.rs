@@ -10,6 +10,7 @@ use bodies::TARGETS;
 use parashard::id::{Epoch, NodeId, TableId, Timestamp};
 use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
 use parashard::memory::TxBuf;
+use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
     Assignment, Consistency, ControlMessage, DType, Dependency, Ftrl, Header, JobConfig, Kind, Layout, NodeInfo,
     SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
@@ -83,7 +84,54 @@ fn examples() -> Vec<(&'static str, String, Vec<u8>)> {
     let wrapped =
         messages.iter().take(2).map(|(name, message)| (format!("control-{name}"), message.to_frame(NodeId::SCHEDULER)));
     let frames = frames().into_iter().chain(wrapped).map(|(name, frame)| ("frame", name, contiguous(&frame)));
-    control.chain(frames).collect()
+    let models = models().into_iter().map(|(name, bytes)| ("model", name.to_owned(), bytes));
+    control.chain(frames).chain(models).collect()
+}
+
+fn models() -> Vec<(&'static str, Vec<u8>)> {
+    let golden = include_bytes!("data/model_v1.parashard").to_vec();
+    let pairs = [("algorithm", "ftrl"), ("bits", "20"), ("bias", "true")];
+    let metadata = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let meta = ModelMeta { tables: vec![TableMeta::of(&table())], metadata: metadata.to_vec() };
+    let (low, high) = (KeyRange::new(0, 100), KeyRange::new(5000, 1 << 20));
+    vec![
+        ("golden-v1", golden),
+        ("nothing", model(&ModelMeta::default(), &[], false)),
+        ("empty-section", model(&meta, &[(low, &[])], false)),
+        ("two-sections", model(&meta, &[(low, &[3, 80]), (high, &[5000, 900_000, 1_048_575])], false)),
+        ("with-state", model(&meta, &[(KeyRange::new(0, 1 << 20), &[1, 2, 700])], true)),
+    ]
+}
+
+/// A model file of these sections; the numbers of a key are made of it.
+fn model(meta: &ModelMeta, sections: &[(KeyRange, &[u64])], with_state: bool) -> Vec<u8> {
+    let arrays = |keys: &[u64]| {
+        let value = |key: &u64| (*key as f32 * 0.25 - 3.0).to_le_bytes();
+        let state = |key: &u64| [*key as f32, 2.0].map(f32::to_le_bytes);
+        let states = if with_state { keys } else { &[] };
+        [
+            keys.iter().flat_map(|key| key.to_le_bytes()).collect(),
+            keys.iter().flat_map(value).collect(),
+            states.iter().flat_map(state).flatten().collect::<Vec<u8>>(),
+        ]
+    };
+    let part = |&(range, keys): &(KeyRange, &[u64])| Part { table: 0, range, key_count: keys.len() as u64 };
+    let parts: Vec<Part> = sections.iter().map(part).collect();
+    let layout = ModelLayout::new(meta, &parts, with_state).expect("sections in order");
+    let mut file = vec![0; layout.file_bytes() as usize];
+    let mut checksums = Vec::new();
+    for ((_, keys), place) in sections.iter().zip(layout.places()) {
+        let arrays = arrays(keys);
+        for (array, &offset) in arrays.iter().zip(&place.offsets) {
+            file[offset as usize..offset as usize + array.len()].copy_from_slice(array);
+        }
+        let crc32 = std::array::from_fn(|kind| crc32fast::hash(&arrays[kind]));
+        checksums.push(PartChecksums { key_count: keys.len() as u64, crc32 });
+    }
+    let header = layout.header_bytes(&checksums).expect("as many rows as announced");
+    file.resize(file.len().max(header.len()), 0);
+    file[..header.len()].copy_from_slice(&header);
+    file
 }
 
 fn contiguous(frame: &TxFrame) -> Vec<u8> {

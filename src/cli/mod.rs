@@ -4,18 +4,27 @@
 //! where, what to do; the exit code says of which kind it is.
 
 mod bench;
+mod config;
+mod data;
+mod evaluate;
 mod log;
+mod model;
 mod node;
 mod options;
+mod output;
+mod predict;
 mod progress_display;
 mod scheduler;
+mod score;
 mod server;
 mod settings;
 mod train;
 mod worker;
 
 use crate::error::Failure;
-use clap::{Parser, Subcommand};
+use crate::learn::data::BITS_MAX;
+use clap::builder::RangedI64ValueParser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A parameter server for HPC clusters.
 #[derive(Debug, Parser)]
@@ -31,6 +40,16 @@ struct Arguments {
 enum Command {
     /// Train a model: scheduler, servers and workers on this machine, one command.
     Train(train::TrainArguments),
+    /// Write the probability of label 1 for each row of a data set.
+    Predict(predict::PredictArguments),
+    /// Tell how good a model is on labelled data.
+    Evaluate(evaluate::EvaluateArguments),
+    /// Look at model files, and write them as text and back.
+    Model(model::ModelArguments),
+    /// Generate, convert and look at data.
+    Data(data::DataArguments),
+    /// Tell what a configuration comes to.
+    Config(config::ConfigArguments),
     /// Run a job's scheduler, with the flags of `train`.
     Scheduler(scheduler::SchedulerArguments),
     /// Run one server process of a job.
@@ -44,8 +63,12 @@ enum Command {
 /// Runs the program; returns its exit code.
 #[must_use]
 pub fn run() -> u8 {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    // The matches know where each value comes from, the parsed arguments do not.
+    let parsed = Arguments::command()
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches).map(|arguments| (arguments, matches)));
+    let (arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are answers, not errors; clap knows which stream each wants.
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
@@ -53,7 +76,8 @@ pub fn run() -> u8 {
             return code;
         }
     };
-    let outcome = log::start(&arguments.log).and_then(|()| check_simd()).and_then(|()| dispatch(&arguments));
+    let ready = log::start(&arguments.log).and_then(|()| check_simd());
+    let outcome = ready.and_then(|()| dispatch(&arguments, &matches));
     match outcome {
         Ok(code) => code,
         Err(failure) => {
@@ -70,12 +94,22 @@ fn check_simd() -> Result<(), Failure> {
     Ok(())
 }
 
-fn dispatch(arguments: &Arguments) -> Result<u8, Failure> {
+fn dispatch(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Failure> {
     match &arguments.command {
         Command::Train(train) => train::run(train, &arguments.log),
+        Command::Predict(predict) => predict::run(predict),
+        Command::Evaluate(evaluate) => evaluate::run(evaluate),
+        Command::Model(model) => model::run(model),
+        Command::Data(data) => data::run(data),
+        Command::Config(config) => config::run(config, matches.subcommand_matches("config")),
         Command::Scheduler(scheduler) => scheduler::run(scheduler),
         Command::Server(server) => server::run(server),
         Command::Worker(worker) => worker::run(worker),
         Command::Bench(bench) => bench::run(bench),
     }
+}
+
+/// Reads a number of bits of hashed keys.
+fn bits() -> RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(1..=i64::from(BITS_MAX))
 }

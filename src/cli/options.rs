@@ -3,6 +3,7 @@
 //! Every option is optional here, so that it can be told where a value comes from; `settings` puts
 //! them together in the order flag, environment, file, default.
 
+use crate::learn::data::Format;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ macro_rules! options {
         }
 
         impl $name {
+            /// Names of all options, in order, with underscores.
+            pub(super) const NAMES: &[&str] = &[$(stringify!($field),)*];
+
             /// These options, and `others` where one is not given here.
             pub(super) fn or(self, others: $name) -> $name {
                 $name { $($field: self.$field.or(others.$field),)* }
@@ -115,6 +119,30 @@ pub(super) enum FormatOption {
     Criteo,
     Vw,
     Block,
+}
+
+impl FormatOption {
+    /// The format; none when it is to be told by content.
+    pub(super) fn format(self) -> Option<Format> {
+        match self {
+            FormatOption::Auto => None,
+            FormatOption::Libsvm => Some(Format::Libsvm),
+            FormatOption::Criteo => Some(Format::Criteo),
+            FormatOption::Vw => Some(Format::Vw),
+            FormatOption::Block => Some(Format::Block),
+        }
+    }
+
+    /// The option that stands for this format.
+    pub(super) fn of(format: Option<Format>) -> FormatOption {
+        match format {
+            None => FormatOption::Auto,
+            Some(Format::Libsvm) => FormatOption::Libsvm,
+            Some(Format::Criteo) => FormatOption::Criteo,
+            Some(Format::Vw) => FormatOption::Vw,
+            Some(Format::Block) => FormatOption::Block,
+        }
+    }
 }
 
 /// Algorithms by their names.

@@ -79,13 +79,7 @@ impl JobSettings {
             model: options.model.unwrap_or_else(|| PathBuf::from("model.parashard")),
             init_model: options.init_model,
             save_state: options.save_state.unwrap_or(false),
-            format: match options.format.unwrap_or(FormatOption::Auto) {
-                FormatOption::Auto => None,
-                FormatOption::Libsvm => Some(Format::Libsvm),
-                FormatOption::Criteo => Some(Format::Criteo),
-                FormatOption::Vw => Some(Format::Vw),
-                FormatOption::Block => Some(Format::Block),
-            },
+            format: options.format.unwrap_or(FormatOption::Auto).format(),
             key_end: options.key_end,
             bits: options.bits.unwrap_or(22),
             passes: options.passes.unwrap_or(1),
@@ -105,6 +99,37 @@ impl JobSettings {
             spin_us: options.spin_us.unwrap_or(0),
             seed: options.seed.unwrap_or(1),
             json: options.json,
+        }
+    }
+
+    /// The settings as options, every one of them given where it has a default.
+    pub(super) fn into_options(self) -> JobOptions {
+        JobOptions {
+            train: Some(self.train),
+            test: Some(self.test),
+            model: Some(self.model),
+            init_model: self.init_model,
+            save_state: Some(self.save_state),
+            format: Some(FormatOption::of(self.format)),
+            key_end: self.key_end,
+            bits: Some(self.bits),
+            passes: Some(self.passes),
+            minibatch: Some(self.minibatch),
+            algorithm: Some(self.algorithm),
+            alpha: Some(self.alpha),
+            beta: Some(self.beta),
+            l1: Some(self.l1),
+            l2: Some(self.l2),
+            bias: Some(self.bias),
+            skip_bad_lines: Some(self.skip_bad_lines),
+            servers: Some(self.servers),
+            shards: Some(self.shards),
+            workers: Some(self.workers),
+            consistency: Some(self.consistency),
+            transport: Some(self.transport),
+            spin_us: Some(self.spin_us),
+            seed: Some(self.seed),
+            json: self.json,
         }
     }
 

@@ -33,6 +33,22 @@ pub enum ClientError {
         /// The key.
         key: u64,
     },
+    /// A model file that cannot be opened.
+    #[error("{path}: cannot be read: {source}; check the path of the model")]
+    ModelRead {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// A file that is no model, is damaged, or holds another kind of model.
+    #[error("{path}: {reason}")]
+    Model {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The job has ended; `exit_code` is the job's.
     #[error("{message}")]
     Ended {
@@ -52,7 +68,11 @@ impl Classify for ClientError {
         match self {
             ClientError::Node(error) => error.exit_code(),
             ClientError::Operation(error) => error.exit_code(),
-            ClientError::NoTable(_) | ClientError::Type { .. } | ClientError::Keys { .. } => ExitCode::BadInput,
+            ClientError::NoTable(_)
+            | ClientError::Type { .. }
+            | ClientError::Keys { .. }
+            | ClientError::ModelRead { .. }
+            | ClientError::Model { .. } => ExitCode::BadInput,
             ClientError::Ended { exit_code, .. } => ExitCode::from_number(*exit_code),
         }
     }

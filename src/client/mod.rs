@@ -19,11 +19,14 @@
 //! buffer with the driver, which delivers a push all the same. Progress is made on the caller's
 //! thread inside these calls; while no caller is inside, a background thread takes over, so that
 //! heartbeats and answers do not depend on the program's next call.
+//!
+//! A finished model needs no cluster: [`Model`] opens its file.
 
 mod cluster;
 mod engine;
 mod error;
 mod key_list;
+mod model;
 mod pending;
 mod table;
 mod values;
@@ -32,6 +35,7 @@ pub use cluster::Cluster;
 pub use engine::Statistics;
 pub use error::ClientError;
 pub use key_list::KeyList;
+pub use model::{Model, ModelFile};
 pub use pending::{Pending, Pushed};
 pub use table::Table;
 pub use values::{Number, Source, Values};

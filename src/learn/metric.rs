@@ -21,6 +21,12 @@ pub fn ordered_bits(score: f32) -> u32 {
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
+/// The score that has these ordered bits.
+#[must_use]
+pub fn score_of(ordered_bits: u32) -> f32 {
+    f32::from_bits(if ordered_bits >> 31 == 1 { ordered_bits & !(1 << 31) } else { !ordered_bits })
+}
+
 /// Collects scored rows; its size grows with the number of different scores.
 #[derive(Debug, Clone, Default)]
 pub struct Scores {
@@ -141,6 +147,7 @@ mod tests {
             if left < right {
                 prop_assert!(ordered_bits(left) < ordered_bits(right));
             }
+            prop_assert_eq!(score_of(ordered_bits(left)), left);
         }
     }
 

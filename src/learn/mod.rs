@@ -4,20 +4,26 @@
 //! * `config`    the learning problem, as the scheduler tells it to workers.
 //! * `workload`  the pool of work: passes, then the test.
 //! * `worker`    the worker's loop: pull, gradient, push.
-//! * `logistic`  the loss; `metric` what a model is judged by.
+//! * `logistic`  the loss; `metric` and `calibration` what a model is judged by.
+//! * `linear_model`, `score`  a finished model, and data sets scored with it.
 //! * `progress`, `report`, `summary`  what has been done, from the workers to the user.
 
+pub mod calibration;
 pub mod config;
 pub mod data;
 mod error;
+mod linear_model;
 pub mod logistic;
 pub mod metric;
 pub mod progress;
 pub mod report;
+mod score;
 pub mod summary;
 mod worker;
 mod workload;
 
 pub use error::LearnError;
+pub use linear_model::{LinearModel, ScoredRow};
+pub use score::score_files;
 pub use worker::run_worker;
 pub use workload::TrainWorkload;

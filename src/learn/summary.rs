@@ -47,12 +47,7 @@ impl Summary {
     /// The table.
     #[must_use]
     pub fn to_table(&self) -> String {
-        let width = self.rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        self.rows.iter().fold(String::new(), |mut table, (name, value)| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(table, "{name:width$}  {value}");
-            table
-        })
+        aligned(&self.rows)
     }
 
     fn add_training(&mut self, progress: &Progress, facts: &SummaryFacts) {
@@ -139,6 +134,17 @@ impl Summary {
     }
 }
 
+/// Names and values, one pair a line, with the values below each other.
+#[must_use]
+pub fn aligned(rows: &[(String, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().fold(String::new(), |mut table, (name, value)| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "{name:width$}  {value}");
+        table
+    })
+}
+
 /// A whole number with its thousands apart.
 #[must_use]
 pub fn grouped(number: u64) -> String {
@@ -147,7 +153,9 @@ pub fn grouped(number: u64) -> String {
     groups.join(",")
 }
 
-fn decimals(number: Option<f64>, places: usize) -> String {
+/// A number with so many decimal places, or `-`.
+#[must_use]
+pub fn decimals(number: Option<f64>, places: usize) -> String {
     number.map_or("-".to_owned(), |number| format!("{number:.places$}"))
 }
 

@@ -33,5 +33,7 @@ pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlac
 pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
 
+pub use crate::keyspace::KeyRange;
+
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("transport", &["wire", "memory"]),
     ("node", &["protocol", "transport", "memory", "store", "wire", "keyspace"]),
     ("launch", &["node"]),
-    ("client", &["node", "launch", "wire", "keyspace", "memory"]),
+    ("client", &["node", "launch", "store", "wire", "keyspace", "memory"]),
     ("learn", &["client", "memory"]),
     ("cli", &["learn", "launch", "node", "client", "store", "transport", "memory", "simd"]),
     ("main", &["cli"]),

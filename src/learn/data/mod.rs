@@ -39,10 +39,11 @@ pub use file::{DataFile, data_files};
 pub use format::{Compression, Format, detect};
 pub use generate::{GenerateConfig, GenerateSummary, generate};
 pub use localize::Localizer;
+pub use output::AtomicFile;
 pub use parser::RowParser;
 pub use read_ahead::{ReadAhead, UnitBatch};
 pub use reader::{UnitProgress, UnitReader};
-pub use scan::key_end;
+pub use scan::{closed_units, key_end};
 pub use unit::{UnitCursor, UnitPlan, UnitSource};
 
 use serde::{Deserialize, Serialize};

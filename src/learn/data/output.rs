@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// A file under construction: written beside its place under another name, moved there by
 /// `commit`, removed when dropped before. Devices and pipes are written as they are.
 #[derive(Debug)]
-pub(super) struct AtomicFile {
+pub struct AtomicFile {
     path: PathBuf,
     /// None for what is no regular file, and after the move.
     temporary: Option<PathBuf>,
@@ -19,7 +19,11 @@ pub(super) struct AtomicFile {
 }
 
 impl AtomicFile {
-    pub(super) fn create(path: &Path) -> Result<AtomicFile, DataError> {
+    /// Begins the file that shall stand at `path`.
+    ///
+    /// # Errors
+    /// When its folder cannot be written.
+    pub fn create(path: &Path) -> Result<AtomicFile, DataError> {
         let failed = |error| DataError::write(path, error);
         let is_special = fs::metadata(path).is_ok_and(|there| !there.is_file());
         let (file, temporary) = if is_special {
@@ -32,7 +36,10 @@ impl AtomicFile {
     }
 
     /// Puts the whole file in its place.
-    pub(super) fn commit(mut self) -> Result<(), DataError> {
+    ///
+    /// # Errors
+    /// When the system cannot write or move it; then nothing has changed at its place.
+    pub fn commit(mut self) -> Result<(), DataError> {
         let path = self.path.clone();
         let failed = |error| DataError::write(&path, error);
         self.file.flush().map_err(failed)?;

@@ -32,7 +32,7 @@ pub fn key_end(files: &[DataFile], config: &ReaderConfig) -> Result<u64, DataErr
         }
     }
     let plan = UnitPlan::new(&texts, SCAN_BYTES)?;
-    let units = scan_units(&plan, &texts);
+    let units = closed_units(&plan, &texts);
     let files: Arc<[DataFile]> = texts.into();
     let config = ReaderConfig { key_end: None, ..config.clone() };
     let ends: Result<Vec<u64>, DataError> =
@@ -40,8 +40,10 @@ pub fn key_end(files: &[DataFile], config: &ReaderConfig) -> Result<u64, DataErr
     Ok(ends?.into_iter().fold(end, u64::max))
 }
 
-/// The plan's byte ranges, and each compressed file as one unit.
-fn scan_units(plan: &UnitPlan, files: &[DataFile]) -> Vec<UnitSource> {
+/// All units of `plan`, which was made of `files`, with each compressed file as one unit: for one
+/// pass over the data in which nobody reports the files' ends.
+#[must_use]
+pub fn closed_units(plan: &UnitPlan, files: &[DataFile]) -> Vec<UnitSource> {
     let mut plan = plan.clone();
     (0..).zip(files).for_each(|(file, _)| plan.on_ended(file, 1));
     let mut cursor = UnitCursor::default();

@@ -35,10 +35,16 @@ impl TableMeta {
         }
     }
 
+    /// State numbers for each number of a value, where the file has state.
+    #[must_use]
+    pub fn state_numbers(&self) -> usize {
+        state_numbers(self.update)
+    }
+
     /// Bytes of one key in each array of a section.
     pub(super) fn row_bytes(&self, with_state: bool) -> [u64; 3] {
         let value = self.dtype.bytes() as u64 * u64::from(self.width);
-        let state = if with_state { state_numbers(self.update) as u64 } else { 0 };
+        let state = if with_state { self.state_numbers() as u64 } else { 0 };
         [8, value, value * state]
     }
 }

@@ -46,4 +46,29 @@ impl<'a> Rows<'a> {
             state: self.state.map(|state| &state[bytes(state_size)]),
         }
     }
+
+    /// Looks ascending `wanted` keys up: calls `found(index of the key, its value's bytes)`.
+    pub fn lookup(&self, wanted: &[u64], mut found: impl FnMut(usize, &'a [u8])) {
+        let value_size = self.values.len() / self.keys.len().max(1);
+        let mut row = 0;
+        for (index, &key) in wanted.iter().enumerate() {
+            row += gallop(&self.keys[row..], key);
+            match self.keys.get(row) {
+                Some(&own) if own == key => found(index, &self.values[row * value_size..(row + 1) * value_size]),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+}
+
+/// Number of keys below `key`, near the front.
+fn gallop(keys: &[u64], key: u64) -> usize {
+    let mut step = 1;
+    while keys.get(step - 1).is_some_and(|&other| other < key) {
+        step *= 2;
+    }
+    let begin = step / 2;
+    let end = step.min(keys.len());
+    begin + keys[begin..end].partition_point(|&other| other < key)
 }

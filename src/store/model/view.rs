@@ -129,40 +129,18 @@ impl<'a> ModelView<'a> {
     pub fn lookup(&self, table: usize, keys: &[u64], mut found: impl FnMut(usize, &'a [u8])) {
         for section in self.sections.iter().filter(|section| section.table == table) {
             let wanted = section.range.slice_of(keys);
-            let mut from = 0;
-            for index in wanted {
-                from += gallop(section.keys.get(from..).unwrap_or(&[]), keys[index]);
-                if section.keys.get(from) == Some(&keys[index]) {
-                    found(index, section.value(from));
-                }
-            }
+            let begin = wanted.start;
+            section.rows(section.range).lookup(&keys[wanted], |index, value| found(begin + index, value));
         }
     }
 }
 
 impl<'a> SectionView<'a> {
-    /// The value bytes of the row.
-    fn value(&self, row: usize) -> &'a [u8] {
-        let size = self.values.len() / self.keys.len().max(1);
-        &self.values[row * size..(row + 1) * size]
-    }
-
     /// The values as numbers; `None` when `T` has another size than the table's numbers divide into.
     #[must_use]
     pub fn numbers<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(&self) -> Option<&'a [T]> {
         <[T]>::ref_from_bytes(self.values).ok()
     }
-}
-
-/// Number of keys below `key`, near the front.
-fn gallop(keys: &[u64], key: u64) -> usize {
-    let mut step = 1;
-    while keys.get(step - 1).is_some_and(|&other| other < key) {
-        step *= 2;
-    }
-    let begin = step / 2;
-    let end = step.min(keys.len());
-    begin + keys[begin..end].partition_point(|&other| other < key)
 }
 
 fn damaged(reason: &str) -> StoreError {

@@ -5,6 +5,7 @@
 pub(crate) mod block;
 pub(crate) mod control;
 pub(crate) mod frame;
+pub(crate) mod model;
 pub(crate) mod rows;
 mod scratch;
 
@@ -12,5 +13,10 @@ mod scratch;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 4] =
-    [("frame", frame::frame), ("control", control::control), ("rows", rows::rows), ("block", block::block)];
+pub(crate) const TARGETS: [Target; 5] = [
+    ("frame", frame::frame),
+    ("control", control::control),
+    ("rows", rows::rows),
+    ("block", block::block),
+    ("model", model::model),
+];

@@ -1,0 +1,7 @@
+//! The program as a user meets it: each subcommand on small data, its exit codes and its messages.
+
+mod config;
+mod data;
+mod model;
+mod program;
+mod score;
