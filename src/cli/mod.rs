@@ -3,6 +3,8 @@
 //! Results go to standard output, everything else to standard error. An error is one line: what,
 //! where, what to do; the exit code says of which kind it is.
 
+mod console;
+mod ear;
 mod log;
 mod node;
 mod options;
@@ -14,6 +16,7 @@ mod train;
 mod worker;
 
 use crate::error::Failure;
+use crate::launch::survive_file_size_limit;
 use clap::{Parser, Subcommand};
 
 /// A parameter server for HPC clusters.
@@ -50,11 +53,13 @@ pub fn run() -> u8 {
             return code;
         }
     };
-    let outcome = log::start(&arguments.log).and_then(|()| dispatch(&arguments));
+    let outcome = log::start(&arguments.log)
+        .and_then(|()| Ok(survive_file_size_limit()?))
+        .and_then(|()| dispatch(&arguments));
     match outcome {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("parashard: error: {failure}");
+            console::tell_error(&failure);
             failure.exit_code
         }
     }

@@ -160,7 +160,11 @@ impl Scheduler {
     }
 
     fn lose(&mut self, now: Nanos, node: NodeId, reason: &str) {
-        let message = format!("{node} is lost: {reason}; the job ends, for its state has no replica");
+        let why = match node.role() {
+            Some(crate::id::Role::Server) => "its part of the model has no replica",
+            _ => "its part of the work cannot be given to another",
+        };
+        let message = format!("{node} is lost: {reason}; the job ends, for {why}");
         self.end(now, Shutdown { exit_code: ExitCode::NodeLost as u8, message });
     }
 }
