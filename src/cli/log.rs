@@ -41,6 +41,7 @@ pub(super) fn start(options: &LogOptions) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match options.log_format {
         LogFormat::Text => builder.with_target(false).init(),

@@ -5,7 +5,9 @@
 
 mod bench;
 mod config;
+mod console;
 mod data;
+mod ear;
 mod evaluate;
 mod log;
 mod model;
@@ -22,6 +24,7 @@ mod train;
 mod worker;
 
 use crate::error::Failure;
+use crate::launch::survive_file_size_limit;
 use crate::learn::data::BITS_MAX;
 use clap::builder::RangedI64ValueParser;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -76,12 +79,12 @@ pub fn run() -> u8 {
             return code;
         }
     };
-    let ready = log::start(&arguments.log).and_then(|()| check_simd());
+    let ready = log::start(&arguments.log).and_then(|()| Ok(survive_file_size_limit()?)).and_then(|()| check_simd());
     let outcome = ready.and_then(|()| dispatch(&arguments, &matches));
     match outcome {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("parashard: error: {failure}");
+            console::tell_error(&failure);
             failure.exit_code
         }
     }

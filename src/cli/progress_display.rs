@@ -1,5 +1,6 @@
 //! Progress while a job runs: a bar on a terminal, a plain line now and then in a log file.
 
+use super::console::tell;
 use crate::learn::progress::Progress;
 use crate::learn::summary::grouped;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -68,7 +69,7 @@ fn show_lines(progress: &Mutex<Progress>, passes: u32, stopped: &mpsc::Receiver<
     let begin = Instant::now();
     while stopped.recv_timeout(LINE_INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let line = describe(&progress.lock().unwrap_or_else(PoisonError::into_inner), passes);
-        eprintln!("{:8.1} s  {line}", begin.elapsed().as_secs_f64());
+        tell(&format_args!("{:8.1} s  {line}", begin.elapsed().as_secs_f64()));
     }
 }
 

@@ -1,12 +1,14 @@
 //! `parashard scheduler`: one job's scheduler, with the flags of `train`.
 
+use super::console::{print_result, tell_error};
+use super::ear::Ear;
 use super::node::NodeOptions;
 use super::options::ConsistencyOption;
 use super::progress_display::ProgressDisplay;
 use super::settings::{JobArguments, JobSettings};
 use super::train::BEGIN_VARIABLE;
 use crate::error::{ExitCode, Failure};
-use crate::id::{NodeId, TableId};
+use crate::id::{JobId, NodeId, TableId};
 use crate::learn::TrainWorkload;
 use crate::learn::config::{Problem, WEIGHTS};
 use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_files, key_end};
@@ -14,9 +16,11 @@ use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
 use crate::node::{
     Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan, SchedulerProcess,
-    TableSpec, UpdateFunction, watch_lifeline,
+    TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,15 +42,16 @@ pub(super) struct SchedulerArguments {
 pub(super) fn run(arguments: &SchedulerArguments) -> Result<u8, Failure> {
     let begin_at = begin_at();
     let settings = arguments.job.settings()?;
+    let ear = Ear::open(arguments.node.job_dir())?;
     let config = arguments.node.config(true, settings.spin_us)?;
+    check_outputs(&settings, config.job)?;
     let progress = Arc::new(Mutex::new(Progress::default()));
     let plan = plan(&settings, &progress)?;
     let process = SchedulerProcess::open(&config, plan)?;
     if let Some(dir) = arguments.node.job_dir() {
         dir.announce_scheduler(process.address())?;
-        let handle = process.handle();
-        watch_lifeline(move |word| handle.hear(word));
     }
+    ear.turn_to(process.handle());
     let display = ProgressDisplay::start(Arc::clone(&progress), settings.passes);
     let end = process.run();
     display.stop();
@@ -68,18 +73,36 @@ fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64
         model: end.nonzero_values.map(|_| settings.model.display().to_string()),
     };
     let summary = Summary::new(progress, &facts);
+    let mut told = Ok(());
     if end.nonzero_values.is_some() {
-        print!("{}", summary.to_table());
+        told = print_result(&summary.to_table());
         if let Some(path) = &settings.json {
-            std::fs::write(path, summary.to_json() + "\n").map_err(|error| {
-                Failure::new(ExitCode::CannotStart, format!("cannot write --json {}: {error}", path.display()))
-            })?;
+            let written = std::fs::write(path, summary.to_json() + "\n").map_err(|error| unwritable_json(path, &error));
+            told = told.and(written);
         }
     }
     if end.shutdown.exit_code != 0 {
-        eprintln!("parashard: error: {}", end.shutdown.message);
+        tell_error(&end.shutdown.message);
     }
-    Ok(end.shutdown.exit_code)
+    told.map(|()| end.shutdown.exit_code)
+}
+
+/// Whether what the job ends with can be written, before the work rather than after it.
+fn check_outputs(settings: &JobSettings, job: JobId) -> Result<(), Failure> {
+    check_target("cannot write the model", &settings.model, job)?;
+    let Some(path) = &settings.json else { return Ok(()) };
+    match std::fs::metadata(path) {
+        Ok(known) if known.is_file() || known.is_dir() => {
+            OpenOptions::new().append(true).open(path).map(drop).map_err(|error| unwritable_json(path, &error))
+        }
+        // A pipe or device is opened once, at the end.
+        Ok(_) => Ok(()),
+        Err(_) => Ok(check_target("cannot write --json", path, job)?),
+    }
+}
+
+fn unwritable_json(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(ExitCode::CannotStart, format!("cannot write --json {}: {error}", path.display()))
 }
 
 fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<SchedulerPlan, Failure> {

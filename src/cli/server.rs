@@ -1,8 +1,11 @@
 //! `parashard server`
 
+use super::console::tell_error;
 use super::node::NodeOptions;
+use crate::client::Shutdown;
 use crate::error::Failure;
-use crate::node::{LauncherWord, run_server, watch_lifeline};
+use crate::launch::JobDir;
+use crate::node::{LauncherWord, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
 /// Arguments of `parashard server`.
@@ -26,16 +29,26 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
     leave_with_launcher(&arguments.node);
     let config = arguments.node.config(false, arguments.spin_us)?;
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
+    Ok(end_code(&shutdown))
+}
+
+/// The job's exit code. Where a launcher has started the job, its scheduler says why; elsewhere every node does.
+pub(super) fn end_code(shutdown: &Shutdown) -> u8 {
     tracing::info!(exit_code = shutdown.exit_code, message = shutdown.message, "the job has ended");
-    Ok(shutdown.exit_code)
+    if shutdown.exit_code != 0 && !has_lifeline() {
+        tell_error(&shutdown.message);
+    }
+    shutdown.exit_code
 }
 
 /// A node that a launcher has started goes when the launcher goes.
 pub(super) fn leave_with_launcher(node: &NodeOptions) {
-    if node.job_dir().is_some() {
-        watch_lifeline(|word| {
+    if has_lifeline() {
+        let dir = node.job_dir();
+        watch_lifeline(move |word| {
             if word == LauncherWord::Gone {
                 tracing::debug!("the launcher is gone, leaving");
+                dir.iter().for_each(JobDir::remove);
                 std::process::exit(i32::from(crate::error::ExitCode::NodeLost as u8));
             }
         });

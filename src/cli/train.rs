@@ -3,7 +3,7 @@
 use super::log::LogOptions;
 use super::settings::JobArguments;
 use crate::error::{ExitCode, Failure};
-use crate::launch::{JobDir, LocalJob, run_local};
+use crate::launch::{LocalJob, run_local};
 use clap::Args;
 use std::ffi::OsString;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +24,6 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
     let settings = arguments.job.settings()?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot find this program: {error}")))?;
-    let dir = JobDir::create()?;
     let mut environment = log.environment();
     environment.push((BEGIN_VARIABLE.to_owned(), OsString::from(begin.to_string())));
     let job = LocalJob {
@@ -36,8 +35,7 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
         scheduler_arguments: std::env::args_os().skip_while(|argument| argument != "train").skip(1).collect(),
         node_arguments: vec![OsString::from("--spin-us"), OsString::from(settings.spin_us.to_string())],
         environment,
+        model: settings.model,
     };
-    let outcome = run_local(&job, &dir);
-    dir.remove();
-    Ok(outcome?)
+    Ok(run_local(&job)?)
 }

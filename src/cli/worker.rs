@@ -1,8 +1,8 @@
 //! `parashard worker`
 
 use super::node::NodeOptions;
-use super::server::leave_with_launcher;
-use crate::client::{ClientError, Cluster};
+use super::server::{end_code, leave_with_launcher};
+use crate::client::{ClientError, Cluster, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::learn::{LearnError, run_worker};
 use clap::Args;
@@ -24,12 +24,15 @@ pub(super) struct WorkerArguments {
 pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
     leave_with_launcher(&arguments.node);
     let config = arguments.node.config(false, arguments.spin_us)?;
-    let cluster = Cluster::connect(&config, arguments.rank)?;
+    let cluster = match Cluster::connect(&config, arguments.rank) {
+        Ok(cluster) => cluster,
+        Err(ClientError::Ended { exit_code, message }) => return Ok(end_code(&Shutdown { exit_code, message })),
+        Err(error) => return Err(error.into()),
+    };
     match run_worker(&cluster) {
-        // The scheduler prints why the job ended; here it is known already.
-        Err(LearnError::Client(ClientError::Ended { exit_code, .. })) => return Ok(exit_code),
-        Err(error) => tracing::warn!(exit_code = error.exit_code() as u8, %error, "this worker cannot go on"),
-        Ok(()) => {}
+        Ok(()) | Err(LearnError::Client(ClientError::Ended { .. })) => {}
+        // The scheduler has been told.
+        Err(error) => tracing::info!(exit_code = error.exit_code() as u8, %error, "this worker cannot go on"),
     }
-    Ok(cluster.wait_end()?.exit_code)
+    Ok(end_code(&cluster.wait_end()?))
 }

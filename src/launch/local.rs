@@ -4,25 +4,41 @@
 //! alone, and the read end of a pipe as its standard input: the lifeline. Whatever ends the launcher
 //! closes the pipes, and a child whose pipe ends goes too. The launcher watches its children, tells
 //! the scheduler when one ends early, passes signals to it, and kills whoever has not left
-//! [`LEAVE_TIMEOUT`] after the scheduler.
+//! [`LEAVE_TIMEOUT`] after the scheduler, or after a second signal.
+//!
+//! A child that has ended stays a zombie until this process reads its status, so that a process id
+//! is never another process's while anybody here may still signal it.
 
 use super::job_dir::{JOB_DIR_VARIABLE, JobDir};
+use super::signal::watch_stop_signals;
 use crate::error::ExitCode;
 use crate::id::NodeId;
-use crate::node::{LauncherWord, NodeError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use crate::node::{LIFELINE_VARIABLE, LauncherWord, NodeError, SECRET_VARIABLE, remove_draft};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long children may stay after the scheduler has left.
+/// How long children may stay after the scheduler has left, and the scheduler after a second signal.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the kernel may take to end a killed child.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+/// What this process's environment may hold of another job's nodes; the children are told otherwise.
+const FOREIGN_VARIABLES: [&str; 8] = [
+    SECRET_VARIABLE,
+    "PARASHARD_SECRET_FILE",
+    "PARASHARD_JOB",
+    "PARASHARD_SCHEDULER",
+    "PARASHARD_LISTEN",
+    "PARASHARD_ADVERTISE",
+    "PARASHARD_HOST_ID",
+    "PARASHARD_RANK",
+];
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -41,6 +57,8 @@ pub struct LocalJob {
     pub node_arguments: Vec<OsString>,
     /// Environment for all of them, beside this process's own.
     pub environment: Vec<(String, OsString)>,
+    /// The model that the scheduler writes; an unfinished one is removed when the scheduler cannot do so itself.
+    pub model: PathBuf,
 }
 
 /// A child by its role.
@@ -52,45 +70,36 @@ enum Member {
 }
 
 enum News {
-    Ended(Member, std::io::Result<ExitStatus>),
-    Signal(i32),
+    /// A child has ended; its status can be read.
+    Ended(Member),
+    Signal(u8),
 }
 
 struct Family {
-    lifelines: BTreeMap<Member, ChildStdin>,
-    pids: BTreeMap<Member, u32>,
+    children: BTreeMap<Member, Child>,
     news: mpsc::Receiver<News>,
     sender: mpsc::Sender<News>,
 }
 
-/// Runs the job to its end and returns its exit code. Every child is gone then.
+/// Runs the job to its end and returns its exit code. Every child is gone then, and so is the job's folder.
 ///
 /// # Errors
-/// When the children cannot be started.
-pub fn run_local(job: &LocalJob, dir: &JobDir) -> Result<u8, NodeError> {
+/// When the folder cannot be made or the children cannot be started.
+pub fn run_local(job: &LocalJob) -> Result<u8, NodeError> {
     let (sender, news) = mpsc::channel();
-    let mut family = Family { lifelines: BTreeMap::new(), pids: BTreeMap::new(), news, sender };
-    family.watch_signals()?;
-    let started = family.start_all(job, dir);
-    let outcome = started.map(|()| family.watch(job));
-    // Closing the lifelines ends whoever is still there.
-    family.lifelines.clear();
+    let mut family = Family { children: BTreeMap::new(), news, sender };
+    // Before there is anything to clean up, so that no signal can leave it behind.
+    let signals = family.sender.clone();
+    // The receiver lives as long as the launcher.
+    watch_stop_signals(move |signal| drop(signals.send(News::Signal(signal))))?;
+    let dir = JobDir::create()?;
+    let outcome = family.start_all(job, &dir).map(|()| family.watch(job, &dir));
     family.bring_home();
+    dir.remove();
     outcome
 }
 
 impl Family {
-    fn watch_signals(&self) -> Result<(), NodeError> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-            .map_err(|source| NodeError::System { what: "watch signals", source })?;
-        let sender = self.sender.clone();
-        std::thread::spawn(move || {
-            // The receiver lives as long as the launcher.
-            signals.forever().all(|signal| sender.send(News::Signal(signal)).is_ok())
-        });
-        Ok(())
-    }
-
     fn start_all(&mut self, job: &LocalJob, dir: &JobDir) -> Result<(), NodeError> {
         self.start(job, dir, Member::Scheduler)?;
         (0..job.servers).try_for_each(|rank| self.start(job, dir, Member::Server(rank)))?;
@@ -107,49 +116,71 @@ impl Family {
             }
             Member::Worker(rank) => command.args(["worker", "--rank", &rank.to_string()]).args(&job.node_arguments),
         };
-        command.env(JOB_DIR_VARIABLE, dir.path()).envs(job.environment.iter().map(|(name, value)| (name, value)));
+        for name in FOREIGN_VARIABLES {
+            command.env_remove(name);
+        }
+        command.env(JOB_DIR_VARIABLE, dir.path()).env(LIFELINE_VARIABLE, "stdin");
+        command.envs(job.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().map_err(|source| NodeError::File {
+        let child = command.spawn().map_err(|source| NodeError::File {
             what: "cannot start",
             path: job.program.clone(),
             source,
         })?;
-        self.pids.insert(member, child.id());
-        if let Some(lifeline) = child.stdin.take() {
-            self.lifelines.insert(member, lifeline);
-        }
-        self.watch_child(member, child);
+        self.watch_child(member, &child);
+        self.children.insert(member, child);
         Ok(())
     }
 
-    fn watch_child(&self, member: Member, mut child: Child) {
+    /// Tells of the child's end and leaves it to the owner to read its status.
+    fn watch_child(&self, member: Member, child: &Child) {
         let sender = self.sender.clone();
+        let pid = Pid::from_child(child);
         std::thread::spawn(move || {
-            let status = child.wait();
+            let ended = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            while ended().is_err_and(|error| error == rustix::io::Errno::INTR) {}
             // The receiver lives as long as the launcher.
-            let _ = sender.send(News::Ended(member, status));
+            let _ = sender.send(News::Ended(member));
         });
     }
 
     /// Waits for the scheduler's end; returns its exit code.
-    fn watch(&mut self, job: &LocalJob) -> u8 {
+    fn watch(&mut self, job: &LocalJob, dir: &JobDir) -> u8 {
+        let mut deadline = None;
+        let mut last_signal = 0;
         loop {
-            match self.news.recv() {
-                Ok(News::Ended(Member::Scheduler, status)) => {
-                    self.forget(Member::Scheduler);
-                    return scheduler_code(&status);
+            match self.next_news(deadline) {
+                Some(News::Ended(Member::Scheduler)) => {
+                    let status = self.take_status(Member::Scheduler);
+                    return scheduler_code(&status, job, dir);
                 }
-                Ok(News::Ended(member, status)) => {
-                    self.forget(member);
-                    self.tell_died(job, member, &describe(&status));
+                Some(News::Ended(member)) => {
+                    let reason = describe(&self.take_status(member));
+                    self.tell_died(job, member, &reason);
                 }
-                Ok(News::Signal(signal)) => {
-                    let signal = u8::try_from(signal).unwrap_or(u8::MAX);
+                Some(News::Signal(signal)) => {
+                    if last_signal > 0 {
+                        deadline.get_or_insert(Instant::now() + LEAVE_TIMEOUT);
+                    }
+                    last_signal = signal;
                     self.tell(&LauncherWord::Stop { signal });
                 }
-                // The sender in this family keeps the channel open.
-                Err(_) => return ExitCode::NodeLost as u8,
+                // Asked twice and still there: it stands still, or waits for a disk.
+                None => {
+                    self.kill(Member::Scheduler);
+                    clean_up(job, dir);
+                    tell_error(&format!("stopped by signal {last_signal}; the scheduler did not answer"));
+                    return 128u8.saturating_add(last_signal);
+                }
             }
+        }
+    }
+
+    fn next_news(&self, deadline: Option<Instant>) -> Option<News> {
+        match deadline {
+            Some(deadline) => self.news.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok(),
+            // The sender in this family keeps the channel open.
+            None => self.news.recv().ok(),
         }
     }
 
@@ -165,51 +196,45 @@ impl Family {
     }
 
     fn tell(&mut self, word: &LauncherWord) {
-        if let Some(lifeline) = self.lifelines.get_mut(&Member::Scheduler) {
+        if let Some(lifeline) = self.children.get_mut(&Member::Scheduler).and_then(|child| child.stdin.as_mut()) {
             // A scheduler that is gone is told of by its own end.
             let _ = lifeline.write_all(word.to_string().as_bytes());
         }
     }
 
-    fn forget(&mut self, member: Member) {
-        self.lifelines.remove(&member);
-        self.pids.remove(&member);
+    /// Reads the status of a child that has ended, and forgets it.
+    fn take_status(&mut self, member: Member) -> std::io::Result<ExitStatus> {
+        match self.children.remove(&member) {
+            Some(mut child) => child.wait(),
+            None => Err(std::io::Error::other("it is no child of this process")),
+        }
     }
 
-    /// Waits for the children that are left, and kills those that do not leave.
+    /// Lets go of the children that are left, waits for them, and kills those that do not leave.
     fn bring_home(&mut self) {
-        let deadline = Instant::now() + LEAVE_TIMEOUT;
-        let mut killed = false;
-        while !self.pids.is_empty() {
-            match self.news.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(News::Ended(member, _)) => self.forget(member),
-                Ok(News::Signal(_)) => {}
-                Err(_) if killed => return,
-                Err(_) => {
-                    killed = true;
-                    self.kill_all();
-                    // The kernel reports the ends of killed children without delay.
-                    while let Ok(news) = self.news.recv_timeout(Duration::from_secs(1)) {
-                        if let News::Ended(member, _) = news {
-                            self.forget(member);
-                        }
-                        if self.pids.is_empty() {
-                            return;
-                        }
-                    }
-                }
+        self.children.values_mut().for_each(|child| drop(child.stdin.take()));
+        self.await_ends(Instant::now() + LEAVE_TIMEOUT);
+        let members: Vec<Member> = self.children.keys().copied().collect();
+        members.into_iter().for_each(|member| self.kill(member));
+        self.await_ends(Instant::now() + KILL_TIMEOUT);
+    }
+
+    fn await_ends(&mut self, deadline: Instant) {
+        while !self.children.is_empty() {
+            match self.next_news(Some(deadline)) {
+                // How a child ends that has been let go is of no interest.
+                Some(News::Ended(member)) => drop(self.take_status(member)),
+                Some(News::Signal(_)) => {}
+                None => return,
             }
         }
     }
 
-    fn kill_all(&self) {
-        for (member, &pid) in &self.pids {
-            tracing::warn!(?member, "does not leave, killing it");
-            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid {
-                // It may have ended by itself in this moment.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+    fn kill(&mut self, member: Member) {
+        if let Some(child) = self.children.get_mut(&member) {
+            tracing::info!(?member, "does not leave, killing it");
+            // It may have ended by itself in this moment.
+            let _ = child.kill();
         }
     }
 }
@@ -225,13 +250,26 @@ fn describe(status: &std::io::Result<ExitStatus>) -> String {
     }
 }
 
-/// The job's exit code as the scheduler tells it; its violent death is told here, since it cannot.
-fn scheduler_code(status: &std::io::Result<ExitStatus>) -> u8 {
+/// The job's exit code as the scheduler tells it. Of its violent death it can neither tell nor clean up.
+fn scheduler_code(status: &std::io::Result<ExitStatus>, job: &LocalJob, dir: &JobDir) -> u8 {
     match status.as_ref().ok().and_then(ExitStatus::code) {
         Some(code) => u8::try_from(code).unwrap_or(ExitCode::NodeLost as u8),
         None => {
-            eprintln!("parashard: error: scheduler is lost: {}; start the job again", describe(status));
+            clean_up(job, dir);
+            tell_error(&format!("scheduler is lost: {}; start the job again", describe(status)));
             ExitCode::NodeLost as u8
         }
     }
+}
+
+/// Removes what a scheduler has left that was killed while it wrote.
+fn clean_up(job: &LocalJob, dir: &JobDir) {
+    if let Ok(id) = dir.job() {
+        remove_draft(&job.model, id);
+    }
+}
+
+fn tell_error(message: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(std::io::stderr(), "parashard: error: {message}");
 }

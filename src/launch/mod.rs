@@ -4,12 +4,15 @@
 //! * `job_dir` the job's folder: its id, its secret, the scheduler's address. 0700, files 0600.
 //! * `local`   starts scheduler, servers and workers as children of this process, passes signals on
 //!   and brings every one of them home.
+//! * `signal`  which signals are heard.
 //!
 //! Slurm, MPI and host files have their places here; they read other environments into the same
 //! [`NodeConfig`](crate::node::NodeConfig).
 
 mod job_dir;
 mod local;
+mod signal;
 
 pub use job_dir::{JOB_DIR_VARIABLE, JobDir, wait_for_scheduler};
 pub use local::{LocalJob, run_local};
+pub use signal::{survive_file_size_limit, watch_stop_signals};

@@ -6,6 +6,15 @@
 use std::io::BufRead;
 use std::str::FromStr;
 
+/// Environment variable of a process whose standard input is a lifeline; its value is `stdin`.
+pub const LIFELINE_VARIABLE: &str = "PARASHARD_LIFELINE";
+
+/// Whether a launcher holds the other end of standard input.
+#[must_use]
+pub fn has_lifeline() -> bool {
+    std::env::var_os(LIFELINE_VARIABLE).is_some_and(|value| value == "stdin")
+}
+
 /// What a launcher says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LauncherWord {

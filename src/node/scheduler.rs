@@ -88,7 +88,7 @@ impl SchedulerProcess {
             address,
             words: mpsc::channel(),
             loader,
-            saver: plan.save.map(|save| Saver::new(save, shards)),
+            saver: plan.save.map(|save| Saver::new(save, config.job, shards)),
             stop_signal: None,
             launcher_gone: false,
         })
@@ -175,7 +175,12 @@ impl SchedulerProcess {
             LauncherWord::Stop { signal } if self.stop_signal.is_none() => {
                 self.stop_signal = Some(signal);
                 tracing::info!(signal, "asked to stop: finishing the units under way, then saving the model");
-                self.driver.machine_mut().stop_work();
+                let is_loading = self.loader.as_ref().is_some_and(|loader| !loader.is_done());
+                match self.driver.machine_mut() {
+                    // The work begins when the model is loaded, and ends at once.
+                    scheduler if is_loading => scheduler.workload_mut().stop(),
+                    scheduler => scheduler.stop_work(),
+                }
             }
             LauncherWord::Stop { signal } => {
                 let message = format!("signal {signal} again: the job ends at once");

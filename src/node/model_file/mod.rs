@@ -17,6 +17,7 @@ pub use loader::LoadPlan;
 pub(super) use loader::Loader;
 pub use saver::SavePlan;
 pub(super) use saver::Saver;
+pub use temporary::{check_target, remove_draft};
 
 /// Bytes of one part of a streamed array, so that it fits a frame.
 const STREAM_BYTES: usize = 512 * 1024;

@@ -2,7 +2,7 @@
 
 use super::STREAM_BYTES;
 use super::temporary::TemporaryFile;
-use crate::id::NodeId;
+use crate::id::{JobId, NodeId};
 use crate::node::config::random;
 use crate::node::error::NodeError;
 use crate::protocol::scheduler::Scheduler;
@@ -49,6 +49,7 @@ struct Stream {
 #[derive(Debug)]
 pub(crate) struct Saver {
     plan: SavePlan,
+    job: JobId,
     shards: Vec<NodeId>,
     counts: BTreeMap<NodeId, Vec<SectionInfo>>,
     layout: Option<ModelLayout>,
@@ -59,9 +60,10 @@ pub(crate) struct Saver {
 }
 
 impl Saver {
-    pub(crate) fn new(plan: SavePlan, shards: Vec<NodeId>) -> Saver {
+    pub(crate) fn new(plan: SavePlan, job: JobId, shards: Vec<NodeId>) -> Saver {
         Saver {
             plan,
+            job,
             shards,
             counts: BTreeMap::new(),
             layout: None,
@@ -121,7 +123,7 @@ impl Saver {
             place.offsets = laid_out.offsets;
         }
         let nonce = u64::from_le_bytes(random()?);
-        let file = TemporaryFile::create(&self.plan.path, nonce)?;
+        let file = TemporaryFile::create(&self.plan.path, self.job).map_err(|source| self.unwritable(source))?;
         let prepared =
             file.file().set_len(layout.file_bytes()).and_then(|()| file.file().write_all_at(&nonce.to_le_bytes(), 0));
         prepared.map_err(|source| self.unwritable(source))?;

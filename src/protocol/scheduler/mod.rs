@@ -165,7 +165,11 @@ impl Scheduler {
         if let Some(lost) = self.nodes.get_mut(&node).filter(|node| !node.is_connected()) {
             lost.said_goodbye = true;
         }
-        let message = format!("{node} is lost: {reason}; the job ends, for its state has no replica");
+        let why = match node.role() {
+            Some(crate::id::Role::Server) => "its part of the model has no replica",
+            _ => "its part of the work cannot be given to another",
+        };
+        let message = format!("{node} is lost: {reason}; the job ends, for {why}");
         self.end(now, Shutdown { exit_code: ExitCode::NodeLost as u8, message });
     }
 }

@@ -1,0 +1,256 @@
+//! The public client API, as a program of another crate uses it. Scheduler and servers run in
+//! threads of this process, over real connections.
+
+use parashard::client::{ClientError, Cluster, KeyList, Offer, Shutdown, Workload};
+use parashard::id::{JobId, NodeId, TableId, WriterId};
+use parashard::keyspace::KeyRange;
+use parashard::node::{
+    Cast, Consistency, DType, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
+    TableSpec, UpdateFunction, run_server,
+};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// No work from the scheduler: the workers know what to do.
+struct NoWork;
+
+impl Workload for NoWork {
+    fn next(&mut self, _: WriterId) -> Offer {
+        Offer::Finished
+    }
+
+    fn finished(&mut self, _: WriterId, _: u64, _: &[u8]) -> Result<(), Shutdown> {
+        Ok(())
+    }
+
+    fn progress(&mut self, _: WriterId, _: &[u8]) {}
+
+    fn stop(&mut self) {}
+}
+
+/// Scheduler and servers in threads.
+struct Job {
+    config: NodeConfig,
+    scheduler: JoinHandle<JobEnd>,
+    servers: Vec<JoinHandle<Shutdown>>,
+}
+
+const SHARDS: u8 = 2;
+
+impl Job {
+    fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
+        let mut config = NodeConfig {
+            job: JobId(0xc0ffee),
+            secret: Secret::from_hex(&"5a".repeat(32)).expect("a secret"),
+            listen: "127.0.0.1:0".to_owned(),
+            advertise: None,
+            scheduler: String::new(),
+            host: "here".to_owned(),
+            spin: Duration::ZERO,
+        };
+        let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
+        let plan = SchedulerPlan {
+            cast: Cast { shards, workers, replicas: 0 },
+            job: JobConfig { tables, writers: workers, program: Vec::new() },
+            workload: Box::new(NoWork),
+            load: None,
+            save: None,
+        };
+        let process = SchedulerProcess::open(&config, plan).expect("opens");
+        config.scheduler = process.address().to_owned();
+        let scheduler = std::thread::spawn(move || process.run().expect("runs"));
+        let serve = |rank| {
+            let config = config.clone();
+            std::thread::spawn(move || run_server(&config, rank, SHARDS).expect("serves"))
+        };
+        Job { servers: (0..servers).map(serve).collect(), config, scheduler }
+    }
+
+    /// Runs `work` as each worker in a thread of its own, and the job to its end.
+    fn run<T: Send>(self, workers: u32, work: impl Fn(&Cluster) -> T + Sync) -> Vec<T> {
+        let outcomes = std::thread::scope(|scope| {
+            let (config, work) = (&self.config, &work);
+            let one = |rank| {
+                scope.spawn(move || {
+                    let cluster = Cluster::connect(config, rank).expect("joins");
+                    let outcome = work(&cluster);
+                    cluster.ask_unit();
+                    assert_eq!(cluster.wait_unit().expect("an answer"), None);
+                    assert_eq!(cluster.wait_end().expect("the end").exit_code, 0);
+                    outcome
+                })
+            };
+            let threads: Vec<_> = (0..workers).map(one).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert_eq!(self.scheduler.join().expect("no panic").shutdown.exit_code, 0);
+        for server in self.servers {
+            assert_eq!(server.join().expect("no panic").exit_code, 0);
+        }
+        outcomes
+    }
+}
+
+fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
+    TableSpec {
+        id: TableId(index),
+        name: name.to_owned(),
+        dtype,
+        width: 1,
+        key_end: 10_000,
+        layout: Layout::Sparse,
+        update: UpdateFunction::Sum,
+        consistency: Consistency::Eventual,
+    }
+}
+
+fn keys(step: u64) -> KeyList {
+    KeyList::new((0..10_000).step_by(usize::try_from(step).expect("small")).collect()).expect("ascending")
+}
+
+#[test]
+fn pushes_of_two_workers_add_up_in_every_type() {
+    let tables = vec![
+        table(0, "f32", DType::F32),
+        TableSpec { width: 3, ..table(1, "f64", DType::F64) },
+        table(2, "u32", DType::U32),
+        TableSpec { update: UpdateFunction::Assign, ..table(3, "i64", DType::I64) },
+    ];
+    Job::start(tables, 2, 2).run(2, |cluster| {
+        let keys = keys(7);
+        let (narrow, wide) =
+            (cluster.table::<f32>("f32").expect("a table"), cluster.table::<f64>("f64").expect("a table"));
+        let (counts, marks) =
+            (cluster.table::<u32>("u32").expect("a table"), cluster.table::<i64>("i64").expect("a table"));
+        let first = narrow.push(&keys, vec![0.5f32; keys.len()]).expect("fits");
+        // A pull after a push of one's own sees it.
+        let seen = narrow.pull_after(&keys, &[first.timestamp()]).expect("fits").wait().expect("answered");
+        assert!(seen.iter().all(|&value| value == 0.5 || value == 1.0), "{:?}", &seen[..3]);
+        first.wait().expect("applied");
+        let mut block = wide.values(3 * keys.len());
+        block.iter_mut().enumerate().for_each(|(index, value)| *value = index as f64);
+        wide.push(&keys, block).expect("fits").wait().expect("applied");
+        counts.push(&keys, vec![u32::MAX / 2; keys.len()]).expect("fits").wait().expect("applied");
+        let marked: Vec<i64> = keys.as_slice().iter().map(|&key| -(key as i64)).collect();
+        marks.push(&keys, marked.clone()).expect("fits").wait().expect("applied");
+        assert_eq!(*marks.pull(&keys).expect("fits").wait().expect("answered"), *marked);
+        // Both workers have pushed when these sums are there.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while counts.pull(&keys).expect("fits").wait().expect("answered")[0] != u32::MAX - 1 {
+            assert!(Instant::now() < deadline, "the other worker's push does not come");
+        }
+        let all = KeyList::new((0..100).collect()).expect("ascending");
+        let values = wide.pull(&all).expect("fits").wait().expect("answered");
+        assert_eq!((values[0], values[1], values[7 * 3 + 2], values[3]), (0.0, 2.0, 10.0, 0.0));
+        assert!(cluster.statistics().bytes_pushed > 0);
+    });
+}
+
+#[test]
+fn dense_ranges_go_in_and_out_whole() {
+    let dense = TableSpec { layout: Layout::Dense, width: 2, ..table(0, "dense", DType::F32) };
+    Job::start(vec![dense], 2, 1).run(1, |cluster| {
+        let table = cluster.table::<f32>("dense").expect("a table");
+        let whole = KeyRange::new(0, 10_000);
+        let numbers: Vec<f32> = (0..20_000u16).map(f32::from).collect();
+        table.push_range(whole, numbers.clone()).expect("fits").wait().expect("applied");
+        let part = KeyRange::new(2_500, 7_501);
+        table.push_range(part, vec![1.0f32; 2 * 5_001]).expect("fits").wait().expect("applied");
+        let got = table.pull_range(whole).expect("fits").wait().expect("answered");
+        for (index, (got, sent)) in got.iter().zip(&numbers).enumerate() {
+            let more = if (5_000..15_002).contains(&index) { 1.0 } else { 0.0 };
+            assert_eq!(*got, sent + more, "number {index}");
+        }
+    });
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_the_worker_goes_on() {
+    let tables = vec![table(0, "weights", DType::F32)];
+    Job::start(tables, 1, 1).run(1, |cluster| {
+        let table = cluster.table::<f32>("weights").expect("a table");
+        let keys = KeyList::new(vec![3, 9_000]).expect("ascending");
+        let error = table.push(&keys, vec![1.0f32, f32::NAN]).and_then(|push| push.wait()).expect_err("no number");
+        assert!(error.to_string().contains("9000") && error.to_string().contains("NaN"), "{error}");
+        let error = table.push(&keys, vec![1.0f32]).map(drop).expect_err("one value for two keys");
+        assert!(error.to_string().contains("weights"), "{error}");
+        let beyond = KeyList::new(vec![10_000]).expect("ascending");
+        let error = table.pull(&beyond).map(drop).expect_err("beyond the table");
+        assert!(error.to_string().contains("10000"), "{error}");
+        assert!(matches!(cluster.table::<f64>("weights").map(drop), Err(ClientError::Type { .. })));
+        assert!(matches!(cluster.table::<f32>("absent").map(drop), Err(ClientError::NoTable(_))));
+        // A refusal that nobody waited for is told by the next call that waits.
+        drop(table.push(&keys, vec![f32::INFINITY, 1.0f32]).expect("is sent"));
+        assert!(cluster.settle().expect_err("refused").to_string().contains('3'));
+        table.push(&keys, vec![1.0f32, 2.0]).expect("fits").wait().expect("applied");
+        let values = table.pull(&keys).expect("fits").wait().expect("answered");
+        assert_eq!(*values, [1.0, 2.0], "nothing of a refused push is applied");
+    });
+}
+
+#[test]
+fn workers_take_turns_under_sequential() {
+    const ROUNDS: u64 = 20;
+    let tables = vec![TableSpec { consistency: Consistency::Sequential, ..table(0, "counts", DType::I64) }];
+    let seen = Job::start(tables, 2, 2).run(2, |cluster| {
+        let table = cluster.table::<i64>("counts").expect("a table");
+        let keys = keys(97);
+        let mut seen = Vec::new();
+        for _ in 0..ROUNDS {
+            let values = table.pull(&keys).expect("fits").wait().expect("answered");
+            assert!(values.iter().all(|value| *value == values[0]), "a part of a step is seen");
+            seen.push(values[0]);
+            drop(table.push(&keys, vec![1i64; keys.len()]).expect("fits"));
+            table.tick().expect("goes on");
+        }
+        table.finish().expect("ends");
+        cluster.settle().expect("acknowledged");
+        seen
+    });
+    let expected: Vec<i64> = (0..ROUNDS as i64).map(|round| 2 * round).collect();
+    assert_eq!(seen, [expected.clone(), expected]);
+}
+
+#[test]
+fn one_thread_that_waits_does_not_keep_another_from_pushing() {
+    let tables = vec![TableSpec { consistency: Consistency::Sequential, ..table(0, "counts", DType::I64) }];
+    Job::start(tables, 1, 1).run(1, |cluster| {
+        let table = cluster.table::<i64>("counts").expect("a table");
+        let keys = keys(97);
+        let (waits, begun) = mpsc::channel();
+        std::thread::scope(|scope| {
+            drop(table.push(&keys, vec![1i64; keys.len()]).expect("fits"));
+            let (reader, keys) = (&table, &keys);
+            // `settle` is through when the push is applied, which the end of its time allows.
+            scope.spawn(move || {
+                waits.send(()).expect("somebody listens");
+                cluster.settle().expect("acknowledged");
+            });
+            begun.recv().expect("it begins");
+            std::thread::sleep(Duration::from_millis(100));
+            let begin = Instant::now();
+            reader.tick().expect("goes on");
+            for _ in 0..100 {
+                reader.pull(keys).expect("fits").wait().expect("answered");
+            }
+            assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
+        });
+        table.finish().expect("ends");
+        cluster.settle().expect("acknowledged");
+    });
+}
+
+#[test]
+fn a_worker_that_computes_for_long_stays_in_the_job() {
+    Job::start(vec![table(0, "weights", DType::F32)], 1, 1).run(1, |cluster| {
+        let table = cluster.table::<f32>("weights").expect("a table");
+        let keys = keys(7);
+        drop(table.push(&keys, vec![1.0f32; keys.len()]).expect("fits"));
+        // The background thread takes the acknowledgement meanwhile.
+        std::thread::sleep(Duration::from_millis(1500));
+        let begin = Instant::now();
+        cluster.settle().expect("acknowledged");
+        assert!(begin.elapsed() < Duration::from_millis(500), "took {:?}", begin.elapsed());
+    });
+}

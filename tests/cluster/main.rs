@@ -1,0 +1,19 @@
+//! Real processes on loopback: what a user sees when a job goes well, and when something in it dies,
+//! is asked to stop, or is given what makes no sense.
+//!
+//! Every test has a folder of its own for data, results and temporary files. A job has ended well
+//! when no process of it runs and no file of it is left, which every test checks.
+
+mod bad_input;
+mod by_hand;
+mod client;
+mod death;
+mod full_disk;
+mod outcome;
+mod proxy;
+mod rows;
+mod scratch;
+mod sequential;
+mod signal;
+mod stranger;
+mod train;

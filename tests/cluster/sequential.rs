@@ -1,0 +1,80 @@
+//! Under `sequential` the model is a function of data, seed and number of workers alone.
+
+use crate::by_hand::Job;
+use crate::outcome::summary;
+use crate::rows::{libsvm, rows};
+use crate::scratch::Scratch;
+use std::time::{Duration, Instant};
+
+const WORKERS: usize = 2;
+
+/// Data that are cut into several units.
+fn prepare() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("data.svm", libsvm(&rows(6000, 3)));
+    scratch
+}
+
+/// Saves the update state too, so that every number of the servers is compared.
+fn arguments(passes: &'static str) -> Vec<&'static str> {
+    vec![
+        "--train",
+        "data.svm",
+        "--consistency",
+        "sequential",
+        "--passes",
+        passes,
+        "--l1",
+        "0.1",
+        "--save-state",
+        "--model",
+        "model",
+        "--json",
+        "summary.json",
+    ]
+}
+
+fn model(scratch: &Scratch, servers: &str, shards: &str, simd: Option<&str>) -> Vec<u8> {
+    let cast = ["train", "--servers", servers, "--shards", shards, "--workers", "2"];
+    let mut command = scratch.command(&[&cast[..], &arguments("2")].concat());
+    command.envs(simd.map(|level| ("PARASHARD_SIMD", level)));
+    scratch.start("job", &mut command).wait().expect_code(0).expect_quiet();
+    scratch.assert_clean();
+    std::fs::read(scratch.path("model")).expect("a model")
+}
+
+#[test]
+fn servers_shards_and_simd_do_not_change_a_byte_of_the_model() {
+    let scratch = prepare();
+    let reference = model(&scratch, "1", "1", None);
+    assert!(reference.len() > 4000, "most keys are in the model");
+    for (servers, shards, simd) in
+        [("1", "1", None), ("2", "1", None), ("4", "2", None), ("1", "1", Some("scalar")), ("4", "2", Some("scalar"))]
+    {
+        assert!(model(&scratch, servers, shards, simd) == reference, "{servers}x{shards}, SIMD {simd:?}");
+    }
+}
+
+#[test]
+fn broken_connections_do_not_change_a_byte_of_the_model() {
+    let scratch = prepare();
+    let reference = model(&scratch, "2", "1", None);
+    scratch.write_secret("secret");
+    let mut proxies = Vec::new();
+    let job = Job::start(&scratch, 2, WORKERS, &arguments("2"), Some(&mut proxies));
+    let mut broken = 0;
+    let begin = Instant::now();
+    while !scratch.pids("scheduler").is_empty() && begin.elapsed() < Duration::from_secs(40) {
+        std::thread::sleep(Duration::from_millis(40));
+        broken += proxies[broken % proxies.len()].break_connections().max(1);
+    }
+    let (scheduler, nodes) = job.wait();
+    scheduler.expect_code(0).expect_quiet();
+    for node in &nodes {
+        node.expect_code(0);
+    }
+    let retries = summary(&scratch.path("summary.json"))["retries"].as_u64();
+    assert!(retries.is_some_and(|count| count > 0), "nothing was sent again: {retries:?}, {broken} broken");
+    assert!(std::fs::read(scratch.path("model")).expect("a model") == reference, "after {broken} broken connections");
+    scratch.assert_clean();
+}
