@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 type On<M> = Driver<M, Watch<SimTransport>>;
 
 /// Moments in one run; far above what a run needs.
-const MOMENTS_MAX: u64 = 400_000;
+const MOMENTS_MAX: u64 = 60_000;
 
 pub(crate) struct SchedulerNode {
     pub(crate) driver: On<Scheduler>,
