@@ -4,7 +4,6 @@ use super::console::tell_error;
 use super::node::NodeOptions;
 use crate::client::Shutdown;
 use crate::error::Failure;
-use crate::launch::JobDir;
 use crate::node::{LauncherWord, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
@@ -26,7 +25,7 @@ pub(super) struct ServerArguments {
 
 /// Serves until the job ends.
 pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
-    leave_with_launcher(&arguments.node);
+    leave_with_launcher();
     let config = arguments.node.config(false, arguments.spin_us)?;
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
@@ -42,13 +41,11 @@ pub(super) fn end_code(shutdown: &Shutdown) -> u8 {
 }
 
 /// A node that a launcher has started goes when the launcher goes.
-pub(super) fn leave_with_launcher(node: &NodeOptions) {
+pub(super) fn leave_with_launcher() {
     if has_lifeline() {
-        let dir = node.job_dir();
-        watch_lifeline(move |word| {
+        watch_lifeline(|word| {
             if word == LauncherWord::Gone {
                 tracing::debug!("the launcher is gone, leaving");
-                dir.iter().for_each(JobDir::remove);
                 std::process::exit(i32::from(crate::error::ExitCode::NodeLost as u8));
             }
         });

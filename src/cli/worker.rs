@@ -22,7 +22,7 @@ pub(super) struct WorkerArguments {
 
 /// Works until no work is left and the job ends.
 pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
-    leave_with_launcher(&arguments.node);
+    leave_with_launcher();
     let config = arguments.node.config(false, arguments.spin_us)?;
     let cluster = match Cluster::connect(&config, arguments.rank) {
         Ok(cluster) => cluster,

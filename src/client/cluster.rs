@@ -27,7 +27,7 @@ impl Cluster {
     pub fn connect(config: &NodeConfig, rank: u32) -> Result<Cluster, ClientError> {
         let pool = Pool::unbounded();
         let shared = Shared::new(node::open_worker(config, rank, &pool)?);
-        let job = shared.enter().wait_for(|inner| inner.welcomed.then(|| inner.worker().job().cloned()).flatten())?;
+        let job = shared.wait_for(|inner| inner.welcomed.then(|| inner.worker().job().cloned()).flatten())?;
         let behind = Arc::clone(&shared);
         let background = std::thread::Builder::new()
             .name("parashard-progress".to_owned())
@@ -77,7 +77,7 @@ impl Cluster {
     /// # Errors
     /// When the job has ended.
     pub fn wait_unit(&self) -> Result<Option<Unit>, ClientError> {
-        self.shared.enter().wait_for(|inner| inner.assigned.take())
+        self.shared.wait_for(|inner| inner.assigned.take())
     }
 
     /// Says that a unit is done, with the learning program's account of it. Call [`Cluster::settle`]
@@ -133,7 +133,13 @@ impl Cluster {
     /// # Errors
     /// When waiting itself fails.
     pub fn wait_end(&self) -> Result<Shutdown, ClientError> {
-        let outcome = self.shared.enter().wait_for(|inner| inner.ended.clone());
+        let outcome = loop {
+            match self.shared.wait_for(|inner| inner.ended.clone()) {
+                // A refused push is no end of the job.
+                Err(ClientError::Operation(_)) => {}
+                outcome => break outcome,
+            }
+        };
         // The goodbye must leave this process before it ends.
         self.shared.enter().round();
         outcome

@@ -1,14 +1,18 @@
 //! The driver behind the calls, and the thread that keeps it going between them.
 //!
-//! Whoever holds the lock makes progress. A caller announces itself first (`callers`), so that the
-//! background thread, if it sleeps in the poller, is woken and lets go; it takes over again only when
-//! no caller has been inside for [`QUIET`].
+//! Whoever holds the lock makes progress, and sleeps in the poller with the lock held. Everybody
+//! announces himself first (`arriving`), so that a sleeper is woken and lets him in.
+//!
+//! Of several callers that wait, one polls. The others sit on the `bench`; after each round that
+//! brought something the one that polls waits in the `lobby` until all of them have looked, and when
+//! it leaves, one of them takes its place. The background thread polls while no caller is inside,
+//! and takes over only when none has been for [`QUIET`].
 
 use super::error::ClientError;
 use crate::node::{self, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long no caller must have been inside before the background thread takes over.
@@ -36,14 +40,30 @@ pub(super) struct Inner {
     pub(super) assigned: Option<Option<Unit>>,
     pub(super) ended: Option<Shutdown>,
     pub(super) waited: Duration,
+    /// Whether the thread that polls is in the lobby.
+    in_lobby: bool,
+    /// Callers on the bench.
+    benched: usize,
+    /// Callers on the bench that have not looked at the latest news.
+    unchecked: usize,
+    /// Rounds that brought something for those on the bench.
+    news: u64,
+    /// Whether a round has brought something since the news were told.
+    is_fresh: bool,
 }
 
 /// Shared between the caller's handles and the background thread.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
+    /// Callers inside or on their way in.
     callers: AtomicUsize,
+    /// Callers on their way in.
+    arriving: AtomicUsize,
     entries: AtomicU64,
-    background_sleeps: AtomicBool,
+    /// Whether whoever holds the lock sleeps in the poller, or is about to.
+    sleeps: AtomicBool,
+    lobby: Condvar,
+    bench: Condvar,
     stop: AtomicBool,
     waker: Waker,
 }
@@ -51,25 +71,48 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(driver: WorkerDriver) -> Arc<Shared> {
         let waker = driver.waker();
-        let inner = Inner { driver, welcomed: false, assigned: None, ended: None, waited: Duration::ZERO };
+        let inner = Inner {
+            driver,
+            welcomed: false,
+            assigned: None,
+            ended: None,
+            waited: Duration::ZERO,
+            in_lobby: false,
+            benched: 0,
+            unchecked: 0,
+            news: 0,
+            is_fresh: false,
+        };
         Arc::new(Shared {
             inner: Mutex::new(inner),
             callers: AtomicUsize::new(0),
+            arriving: AtomicUsize::new(0),
             entries: AtomicU64::new(0),
-            background_sleeps: AtomicBool::new(false),
+            sleeps: AtomicBool::new(false),
+            lobby: Condvar::new(),
+            bench: Condvar::new(),
             stop: AtomicBool::new(false),
             waker,
         })
     }
 
-    /// Enters as a caller.
+    /// Enters as a caller, for a call that does not wait.
     pub(super) fn enter(&self) -> Entered<'_> {
         self.callers.fetch_add(1, Ordering::SeqCst);
+        self.arriving.fetch_add(1, Ordering::SeqCst);
         self.entries.fetch_add(1, Ordering::Relaxed);
-        if self.background_sleeps.load(Ordering::SeqCst) {
+        if self.sleeps.load(Ordering::SeqCst) {
             self.waker.wake();
         }
-        Entered { inner: self.lock(), shared: self }
+        let inner = self.lock();
+        self.arriving.fetch_sub(1, Ordering::SeqCst);
+        Entered { inner: Some(inner), shared: self }
+    }
+
+    /// Enters as a caller and makes progress until `ready` gives something. An end of the job ends
+    /// the wait, and so does the refusal of an operation that nobody waits for.
+    pub(super) fn wait_for<T>(&self, ready: impl FnMut(&mut Inner) -> Option<T>) -> Result<T, ClientError> {
+        self.enter().wait_for(ready)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -100,7 +143,7 @@ impl Shared {
 
     fn make_progress(&self) {
         let mut inner = self.lock();
-        self.background_sleeps.store(true, Ordering::SeqCst);
+        self.sleeps.store(true, Ordering::SeqCst);
         while self.callers.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
             inner.round();
             let slept = inner.driver.wait(node::now(), Some(BACKGROUND_SLEEP_MAX));
@@ -108,19 +151,112 @@ impl Shared {
                 break;
             }
         }
-        self.background_sleeps.store(false, Ordering::SeqCst);
+        self.sleeps.store(false, Ordering::SeqCst);
     }
 }
 
 /// A caller inside; leaves when dropped.
 pub(super) struct Entered<'a> {
-    inner: MutexGuard<'a, Inner>,
+    /// Always there between two calls; a wait lets go of it for moments.
+    inner: Option<MutexGuard<'a, Inner>>,
     shared: &'a Shared,
+}
+
+impl Entered<'_> {
+    /// As [`Shared::wait_for`], for a caller that goes on when the wait is over.
+    pub(super) fn wait_for<T>(&mut self, mut ready: impl FnMut(&mut Inner) -> Option<T>) -> Result<T, ClientError> {
+        if let Some(value) = ready(self) {
+            return Ok(value);
+        }
+        let start = Instant::now();
+        let outcome = loop {
+            let another_polls = self.in_lobby;
+            if !another_polls {
+                self.round();
+                self.tell_bench();
+            }
+            if let Some(outcome) = self.look(&mut ready) {
+                break outcome;
+            }
+            if another_polls {
+                self.sit();
+            } else if let Err(error) = self.sleep() {
+                break Err(error.into());
+            }
+        };
+        if !self.in_lobby && self.benched > 0 {
+            self.shared.bench.notify_one();
+        }
+        self.waited += start.elapsed();
+        outcome
+    }
+
+    fn look<T>(&mut self, ready: &mut impl FnMut(&mut Inner) -> Option<T>) -> Option<Result<T, ClientError>> {
+        if let Some(value) = ready(self) {
+            return Some(Ok(value));
+        }
+        if let Some(refusal) = self.worker().take_refusal() {
+            return Some(Err(refusal.into()));
+        }
+        let Shutdown { exit_code, message } = self.ended.clone()?;
+        Some(Err(ClientError::Ended { exit_code, message }))
+    }
+
+    /// Lets those on the bench look, if there is something new for them.
+    fn tell_bench(&mut self) {
+        if !std::mem::take(&mut self.is_fresh) || self.benched == 0 {
+            return;
+        }
+        self.news += 1;
+        self.unchecked = self.benched;
+        self.shared.bench.notify_all();
+        self.stand_in_lobby(|inner, _| inner.unchecked > 0);
+    }
+
+    /// Sleeps in the poller, unless somebody wants to come in: then lets him, and does not sleep.
+    fn sleep(&mut self) -> Result<(), node::NodeError> {
+        self.shared.sleeps.store(true, Ordering::SeqCst);
+        let is_alone = self.shared.arriving.load(Ordering::SeqCst) == 0;
+        let slept = if is_alone { self.driver.wait(node::now(), None) } else { Ok(()) };
+        self.shared.sleeps.store(false, Ordering::SeqCst);
+        self.stand_in_lobby(|_, shared| shared.arriving.load(Ordering::SeqCst) > 0);
+        Ok(slept?)
+    }
+
+    /// Lets go of the lock until `wait` is false.
+    fn stand_in_lobby(&mut self, wait: impl Fn(&Inner, &Shared) -> bool) {
+        let shared = self.shared;
+        let Some(mut inner) = self.inner.take() else { return };
+        inner.in_lobby = true;
+        let waited = shared.lobby.wait_while(inner, |inner| wait(inner, shared));
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.in_lobby = false;
+        self.inner = Some(inner);
+    }
+
+    /// Sits on the bench until there is news, or the one that polls has left.
+    fn sit(&mut self) {
+        let Some(mut inner) = self.inner.take() else { return };
+        inner.benched += 1;
+        let seen = inner.news;
+        self.shared.lobby.notify_all();
+        let waited = self.shared.bench.wait(inner);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.benched -= 1;
+        if inner.news != seen {
+            inner.unchecked = inner.unchecked.saturating_sub(1);
+            self.shared.lobby.notify_all();
+        }
+        self.inner = Some(inner);
+    }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.shared.callers.fetch_sub(1, Ordering::SeqCst);
+        if self.in_lobby {
+            self.shared.lobby.notify_all();
+        }
     }
 }
 
@@ -128,21 +264,28 @@ impl std::ops::Deref for Entered<'_> {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {
-        &self.inner
+        match &self.inner {
+            Some(inner) => inner,
+            None => unreachable!("the lock is let go only inside a wait"),
+        }
     }
 }
 
 impl std::ops::DerefMut for Entered<'_> {
     fn deref_mut(&mut self) -> &mut Inner {
-        &mut self.inner
+        match &mut self.inner {
+            Some(inner) => inner,
+            None => unreachable!("the lock is let go only inside a wait"),
+        }
     }
 }
 
 impl Inner {
     /// One round of the driver, without sleeping.
     pub(super) fn round(&mut self) {
-        self.driver.poll(node::now());
+        self.is_fresh |= self.driver.poll(node::now());
         while let Some(event) = self.driver.poll_event() {
+            self.is_fresh = true;
             match event {
                 WorkerEvent::Welcome => self.welcomed = true,
                 WorkerEvent::Assigned(unit) => self.assigned = Some(unit),
@@ -161,31 +304,5 @@ impl Inner {
     /// Sends what the last calls have queued.
     pub(super) fn flush(&mut self) {
         self.driver.flush(node::now());
-    }
-
-    /// Makes progress until `ready` gives something. An end of the job ends the wait, and so does
-    /// the refusal of an operation that nobody waits for.
-    pub(super) fn wait_for<T>(&mut self, mut ready: impl FnMut(&mut Inner) -> Option<T>) -> Result<T, ClientError> {
-        if let Some(value) = ready(self) {
-            return Ok(value);
-        }
-        let start = Instant::now();
-        let outcome = loop {
-            self.round();
-            if let Some(value) = ready(self) {
-                break Ok(value);
-            }
-            if let Some(refusal) = self.worker().take_refusal() {
-                break Err(refusal.into());
-            }
-            if let Some(Shutdown { exit_code, message }) = self.ended.clone() {
-                break Err(ClientError::Ended { exit_code, message });
-            }
-            if let Err(error) = self.driver.wait(node::now(), None) {
-                break Err(node::NodeError::from(error).into());
-            }
-        };
-        self.waited += start.elapsed();
-        outcome
     }
 }

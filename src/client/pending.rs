@@ -40,7 +40,7 @@ impl<T> Pending<T> {
 
     fn wait_done(&self) -> Result<(), ClientError> {
         let timestamp = self.timestamp;
-        self.shared.enter().wait_for(|inner| inner.worker().is_done(timestamp).then_some(()))
+        self.shared.wait_for(|inner| inner.worker().is_done(timestamp).then_some(()))
     }
 }
 

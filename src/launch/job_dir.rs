@@ -3,7 +3,7 @@
 use crate::id::JobId;
 use crate::node::{NodeError, Secret, create_secret_file, random, read_secret_file};
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -85,11 +85,8 @@ impl JobDir {
 
     /// Removes the folder with all that is in it.
     pub fn remove(&self) {
-        // When the launcher is gone every node of the job does this, perhaps in the same moment, and
-        // trips over what another has removed.
-        while fs::remove_dir_all(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
-            && self.path.exists()
-        {}
+        // The scheduler does it where the launcher is gone. What cannot be removed now is only clutter.
+        let _ = fs::remove_dir_all(&self.path);
     }
 
     /// Writes a file so that a reader sees all of it or nothing.

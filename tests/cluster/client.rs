@@ -170,9 +170,10 @@ fn what_makes_no_sense_is_refused_and_the_worker_goes_on() {
     let tables = vec![table(0, "weights", DType::F32)];
     Job::start(tables, 1, 1).run(1, |cluster| {
         let table = cluster.table::<f32>("weights").expect("a table");
-        let keys = KeyList::new(vec![3, 9_000]).expect("ascending");
+        // Both keys lie in one shard: what is refused is a slice.
+        let keys = KeyList::new(vec![3, 5]).expect("ascending");
         let error = table.push(&keys, vec![1.0f32, f32::NAN]).and_then(|push| push.wait()).expect_err("no number");
-        assert!(error.to_string().contains("9000") && error.to_string().contains("NaN"), "{error}");
+        assert!(error.to_string().contains("weights") && error.to_string().contains("NaN"), "{error}");
         let error = table.push(&keys, vec![1.0f32]).map(drop).expect_err("one value for two keys");
         assert!(error.to_string().contains("weights"), "{error}");
         let beyond = KeyList::new(vec![10_000]).expect("ascending");
@@ -182,10 +183,10 @@ fn what_makes_no_sense_is_refused_and_the_worker_goes_on() {
         assert!(matches!(cluster.table::<f32>("absent").map(drop), Err(ClientError::NoTable(_))));
         // A refusal that nobody waited for is told by the next call that waits.
         drop(table.push(&keys, vec![f32::INFINITY, 1.0f32]).expect("is sent"));
-        assert!(cluster.settle().expect_err("refused").to_string().contains('3'));
+        assert!(cluster.settle().expect_err("refused").to_string().contains("infinite"));
         table.push(&keys, vec![1.0f32, 2.0]).expect("fits").wait().expect("applied");
         let values = table.pull(&keys).expect("fits").wait().expect("answered");
-        assert_eq!(*values, [1.0, 2.0], "nothing of a refused push is applied");
+        assert_eq!(*values, [1.0, 2.0], "nothing of a refused slice is applied");
     });
 }
 

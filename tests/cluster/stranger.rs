@@ -71,7 +71,8 @@ fn a_worker_without_the_secret_is_refused_and_the_job_goes_on() {
     let secret = dir.join("secret").display().to_string();
     scratch.write_secret("wrong");
     let node = |role: &'static str, job: &str, secret: &str| {
-        scratch.run(&[role, "--rank", "0", "--job", job, "--secret-file", secret, "--scheduler", &address])
+        let arguments = [role, "--rank", "0", "--job", job, "--secret-file", secret, "--scheduler", &address];
+        scratch.start("stranger", &mut scratch.command(&arguments)).wait()
     };
     for role in ["worker", "server"] {
         let outcome = node(role, job.trim(), "wrong");

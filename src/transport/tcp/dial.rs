@@ -89,7 +89,7 @@ impl TcpTransport {
         let Some(record) = self.peers.get_mut(&peer) else { return };
         record.attempt = None;
         let address = record.address.take().unwrap_or_default();
-        tracing::warn!("{peer} at {address} refused the connection: {reason}");
+        tracing::info!("{peer} at {address} refused the connection: {reason}");
         self.pending.push(Incoming::Refused { peer, reason });
     }
 
