@@ -19,7 +19,8 @@ pub(crate) fn check(source: &Source) -> Vec<Violation> {
 fn may_be_unsafe(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
     ["src/memory/", "src/transport/", "ffi/"].iter().any(|folder| path.starts_with(folder))
-        || (path.starts_with("src/simd/") && matches!(file, "avx2.rs" | "avx512.rs" | "neon.rs" | "prefetch.rs" | "mod.rs"))
+        || (path.starts_with("src/simd/")
+            && matches!(file, "avx2.rs" | "avx512.rs" | "neon.rs" | "prefetch.rs" | "mod.rs"))
         || matches!(path, "src/node/plugin.rs" | "src/node/munge.rs")
 }
 
