@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 
 /// Passes connections on until the process ends.
 pub(crate) struct Proxy {
-    streams: Arc<Mutex<Vec<TcpStream>>>,
+    /// Near and far side of each connection.
+    streams: Arc<Mutex<Vec<[TcpStream; 2]>>>,
 }
 
 impl Proxy {
     /// Passes what comes to `from` on to `to`, for every connection.
     pub(crate) fn start(from: SocketAddr, to: SocketAddr) -> Proxy {
         let listener = TcpListener::bind(from).expect("a free address");
-        let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let streams: Arc<Mutex<Vec<[TcpStream; 2]>>> = Arc::default();
         let known = Arc::clone(&streams);
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -29,18 +30,19 @@ impl Proxy {
     pub(crate) fn break_connections(&self) -> usize {
         let streams = std::mem::take(&mut *self.streams.lock().expect("no panic"));
         // One that is closed already cannot be broken.
-        streams.iter().filter(|stream| stream.shutdown(Shutdown::Both).is_ok()).count()
+        let cut = |stream: &TcpStream| stream.shutdown(Shutdown::Both).is_ok();
+        streams.iter().filter(|[near, far]| cut(near) & cut(far)).count()
     }
 }
 
-fn join(near: TcpStream, to: SocketAddr, known: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
+fn join(near: TcpStream, to: SocketAddr, known: &Mutex<Vec<[TcpStream; 2]>>) -> io::Result<()> {
     let far = TcpStream::connect(to)?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     for (source, target) in [(near.try_clone()?, far.try_clone()?), (far.try_clone()?, near.try_clone()?)] {
         std::thread::spawn(move || pump(source, target));
     }
-    known.lock().expect("no panic").extend([near, far]);
+    known.lock().expect("no panic").push([near, far]);
     Ok(())
 }
 
