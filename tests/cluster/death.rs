@@ -81,21 +81,38 @@ fn a_killed_launcher_takes_all_with_it() {
     }
 }
 
-#[test]
-fn a_scheduler_killed_while_it_saves_leaves_no_draft() {
-    let scratch = Scratch::new();
-    let running = endless(&scratch);
+/// Stops a scheduler in the midst of saving; gives its process id, or none where it was faster.
+fn stop_while_saving(scratch: &Scratch, running: &Running) -> Option<u32> {
     scratch.await_address();
     std::thread::sleep(Duration::from_millis(300));
     let scheduler = scratch.await_pids("scheduler", 1)[0];
-    let worker = scratch.await_pids("server", 2)[1];
-    // A server that stands still holds the saving up.
-    send_signal(worker, "STOP");
+    let id = std::fs::read_to_string(scratch.job_dir()?.join("job")).ok()?;
+    let draft = scratch.path(&format!(".model.{}.tmp", id.trim()));
     send_signal(running.pid(), "TERM");
-    std::thread::sleep(Duration::from_millis(300));
-    send_signal(scheduler, "KILL");
-    running.wait().expect_error(4, &["scheduler is lost"]);
-    scratch.assert_clean();
+    let deadline = Instant::now() + END_LIMIT;
+    while !draft.exists() {
+        if scratch.path("model").exists() || Instant::now() > deadline {
+            return None;
+        }
+    }
+    send_signal(scheduler, "STOP");
+    std::thread::sleep(Duration::from_millis(50));
+    draft.exists().then_some(scheduler)
+}
+
+#[test]
+fn a_scheduler_killed_while_it_saves_leaves_no_draft() {
+    for _ in 0..20 {
+        let scratch = Scratch::new();
+        let running = endless(&scratch);
+        let Some(scheduler) = stop_while_saving(&scratch, &running) else { continue };
+        send_signal(scheduler, "KILL");
+        running.wait().expect_error(4, &["scheduler is lost"]);
+        assert!(!scratch.path("model").exists(), "it was not saved");
+        scratch.assert_clean();
+        return;
+    }
+    panic!("no scheduler could be stopped between the beginning and the end of saving");
 }
 
 #[test]
