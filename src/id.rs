@@ -20,10 +20,17 @@ macro_rules! id {
     };
 }
 
-id!(
-    /// One job; drawn at random by whoever launches it, so that nodes of an earlier job are refused.
-    JobId(u64), "job"
-);
+/// One job; drawn at random by whoever launches it, so that nodes of an earlier job are refused.
+/// Written in hexadecimal, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {:x}", self.0)
+    }
+}
+
 id!(
     /// Counts the job's restores from a checkpoint.
     Generation(u32), "generation"

@@ -30,6 +30,21 @@ impl DType {
         }
     }
 
+    /// The place of the first NaN or infinity among `numbers`, which are whole numbers of this type.
+    #[must_use]
+    pub fn first_not_finite(self, numbers: &[u8]) -> Option<usize> {
+        match self {
+            DType::F32 => numbers.as_chunks().0.iter().position(|&bytes| !f32::from_le_bytes(bytes).is_finite()),
+            DType::F64 => numbers.as_chunks().0.iter().position(|&bytes| !f64::from_le_bytes(bytes).is_finite()),
+            // The upper half of a binary32 has all of its exponent.
+            DType::Bf16 => {
+                let number = |bytes: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16);
+                numbers.as_chunks().0.iter().position(|&bytes| !number(bytes).is_finite())
+            }
+            DType::U32 | DType::I64 => None,
+        }
+    }
+
     /// The type with this number on the wire.
     #[must_use]
     pub const fn from_wire(number: u8) -> Option<DType> {
@@ -53,5 +68,19 @@ impl fmt::Display for DType {
             DType::U32 => "u32",
             DType::I64 => "i64",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    #[test]
+    fn the_first_number_that_is_not_finite_is_found_in_every_type() {
+        assert_eq!(DType::F32.first_not_finite([1.0f32, f32::MAX, f32::NAN].as_bytes()), Some(2));
+        assert_eq!(DType::F64.first_not_finite([f64::NEG_INFINITY].as_bytes()), Some(0));
+        assert_eq!(DType::Bf16.first_not_finite([0x3f80u16, 0x7f80].as_bytes()), Some(1));
+        assert_eq!(DType::I64.first_not_finite([-1i64].as_bytes()), None);
     }
 }

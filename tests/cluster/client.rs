@@ -170,7 +170,6 @@ fn what_makes_no_sense_is_refused_and_the_worker_goes_on() {
     let tables = vec![table(0, "weights", DType::F32)];
     Job::start(tables, 1, 1).run(1, |cluster| {
         let table = cluster.table::<f32>("weights").expect("a table");
-        // Both keys lie in one shard: what is refused is a slice.
         let keys = KeyList::new(vec![3, 5]).expect("ascending");
         let error = table.push(&keys, vec![1.0f32, f32::NAN]).and_then(|push| push.wait()).expect_err("no number");
         assert!(error.to_string().contains("weights") && error.to_string().contains("NaN"), "{error}");

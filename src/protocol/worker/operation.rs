@@ -68,7 +68,12 @@ impl Request {
             Some(values) if values.len() != value_bytes => {
                 refuse(format!("{} value bytes for {key_count} keys, expected {value_bytes}", values.len()))
             }
-            _ => Ok(key_count),
+            // Checked here and not only by the shards, so that no slice of a bad push is applied.
+            Some(values) => match spec.dtype.first_not_finite(values) {
+                Some(index) => refuse(format!("number {index} of the values is NaN or infinite: nothing was sent")),
+                None => Ok(key_count),
+            },
+            None => Ok(key_count),
         }
     }
 }

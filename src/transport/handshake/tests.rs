@@ -42,7 +42,7 @@ fn every_wrong_hello_has_its_own_reason() {
         assert_eq!(reply, HandshakeError::Rejected { code: reject.code, reason: reject.reason.clone() });
         reject.reason
     };
-    assert_eq!(reject(|own| own.job = JobId(5), SERVER), "this is job 11, not job 5");
+    assert_eq!(reject(|own| own.job = JobId(5), SERVER), "this is job b, not job 5");
     assert_eq!(reject(|own| own.generation = Generation(3), SERVER), "the job is at generation 2, not generation 3");
     assert_eq!(reject(|_| (), NodeId::server(9, 0)), "this is server 0 shard 1, not server 9 shard 0");
     assert_eq!(reject(|own| own.node = SERVER, SERVER), "server 0 shard 1 cannot be a peer of server 0 shard 1");
