@@ -54,6 +54,10 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// After this long without a sign a node counts as dead.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// After this long without a sign a shard that carries out a task, such as writing its part of a
+/// model, counts as dead: it does nothing else meanwhile.
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// How long a lost control connection may take to come back before its node counts as dead.
 pub const RECONNECT_GRACE: Duration = Duration::from_secs(3);
 

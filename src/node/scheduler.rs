@@ -83,12 +83,14 @@ impl SchedulerProcess {
         let shards = plan.cast.shards.clone();
         let loader = plan.load.map(|load| Loader::open(&load, &plan.job.tables, &shards)).transpose()?;
         let scheduler = Scheduler::new(now(), identity, &plan.cast, plan.job, plan.workload);
+        let driver = Driver::new(scheduler, transport);
+        let waker = driver.waker();
         Ok(SchedulerProcess {
-            driver: Driver::new(scheduler, transport),
+            driver,
             address,
             words: mpsc::channel(),
             loader,
-            saver: plan.save.map(|save| Saver::new(save, config.job, shards)),
+            saver: plan.save.map(|save| Saver::new(save, config.job, shards, waker)),
             stop_signal: None,
             launcher_gone: false,
         })
@@ -124,6 +126,7 @@ impl SchedulerProcess {
                 self.on_word(word);
                 self.driver.flush(now());
             }
+            self.check_saved();
             self.driver.wait(now(), None)?;
         }
     }
@@ -158,16 +161,25 @@ impl SchedulerProcess {
         let scheduler = self.driver.machine_mut();
         let loading = self.loader.as_mut().filter(|loader| !loader.is_done());
         let outcome = match (loading, &mut self.saver) {
-            (Some(loader), _) => loader.on_reply(scheduler, node, &reply).map(|done| done.then_some(false)),
-            (None, Some(saver)) => saver.on_reply(scheduler, node, reply).map(|done| done.then_some(true)),
-            (None, None) => Ok(None),
+            (Some(loader), _) => loader.on_reply(scheduler, node, &reply),
+            (None, Some(saver)) => saver.on_reply(scheduler, node, reply).map(|()| false),
+            (None, None) => Ok(false),
         };
         match outcome {
-            Ok(None) => {}
-            Ok(Some(false)) => self.driver.machine_mut().begin_work(),
-            Ok(Some(true)) => self.end_done(),
+            Ok(false) => {}
+            Ok(true) => self.driver.machine_mut().begin_work(),
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// Ends the job when the model is in its place.
+    fn check_saved(&mut self) {
+        match self.saver.as_mut().map(Saver::poll_placed) {
+            None | Some(Ok(false)) => return,
+            Some(Ok(true)) => self.end_done(),
+            Some(Err(error)) => self.fail(&error),
+        }
+        self.driver.flush(now());
     }
 
     fn on_word(&mut self, word: LauncherWord) {

@@ -7,11 +7,13 @@ use crate::node::config::random;
 use crate::node::error::NodeError;
 use crate::protocol::scheduler::Scheduler;
 use crate::store::{ModelLayout, ModelMeta, Part, PartChecksums, StoreError, TableMeta};
+use crate::transport::Waker;
 use crate::wire::{SaveTask, SectionInfo, Task, TaskReply};
 use crc32fast::Hasher;
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, TryRecvError};
 
 /// What is saved where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +58,13 @@ pub(crate) struct Saver {
     file: Option<TemporaryFile>,
     places: Vec<Place>,
     streams: BTreeMap<NodeId, Stream>,
+    placing: Option<mpsc::Receiver<std::io::Result<()>>>,
+    waker: Waker,
     nonzero_count: Option<u64>,
 }
 
 impl Saver {
-    pub(crate) fn new(plan: SavePlan, job: JobId, shards: Vec<NodeId>) -> Saver {
+    pub(crate) fn new(plan: SavePlan, job: JobId, shards: Vec<NodeId>, waker: Waker) -> Saver {
         Saver {
             plan,
             job,
@@ -70,6 +74,8 @@ impl Saver {
             file: None,
             places: Vec::new(),
             streams: BTreeMap::new(),
+            placing: None,
+            waker,
             nonzero_count: None,
         }
     }
@@ -85,13 +91,13 @@ impl Saver {
         self.shards.iter().for_each(|&shard| scheduler.begin_task(shard, Task::Count { with_state }));
     }
 
-    /// Takes a shard's answer; true when the model is in place.
+    /// Takes a shard's answer. After the last one the model is put in its place.
     pub(crate) fn on_reply(
         &mut self,
         scheduler: &mut Scheduler,
         shard: NodeId,
         reply: TaskReply,
-    ) -> Result<bool, NodeError> {
+    ) -> Result<(), NodeError> {
         match reply {
             TaskReply::Sections(sections) if self.layout.is_none() => {
                 self.counts.insert(shard, sections);
@@ -106,10 +112,7 @@ impl Saver {
             TaskReply::Loaded { .. } | TaskReply::Failed { .. } => {}
         }
         let complete = self.layout.is_some() && self.places.iter().all(|place| place.written.is_some());
-        if complete && self.nonzero_count.is_none() {
-            self.finish()?;
-        }
-        Ok(self.nonzero_count.is_some())
+        if complete { self.finish() } else { Ok(()) }
     }
 
     fn lay_out(&mut self, scheduler: &mut Scheduler) -> Result<(), NodeError> {
@@ -194,14 +197,38 @@ impl Saver {
         Ok(())
     }
 
+    /// Writes the header and lets a thread of its own flush the file and put it in its place: a disk
+    /// may take longer for that than a scheduler may be silent.
     fn finish(&mut self) -> Result<(), NodeError> {
         let (Some(layout), Some(mut file)) = (&self.layout, self.file.take()) else { return Ok(()) };
         let checksums: Vec<PartChecksums> = self.places.iter().filter_map(|place| place.written).collect();
         let header = layout.header_bytes(&checksums).map_err(|error| self.wrong(&error))?;
-        let finished = file.file().write_all_at(&header, 0).and_then(|()| file.place());
-        finished.map_err(|source| self.unwritable(source))?;
-        self.nonzero_count = Some(self.places.iter().map(|place| place.info.nonzero_count).sum());
+        file.file().write_all_at(&header, 0).map_err(|source| self.unwritable(source))?;
+        let waker = self.waker.clone();
+        let (sender, placed) = mpsc::channel();
+        std::thread::spawn(move || {
+            let outcome = file.place();
+            // A file that could not be placed is removed before it is told.
+            drop(file);
+            // A scheduler that has ended meanwhile does not listen, and need not.
+            let _ = sender.send(outcome);
+            waker.wake();
+        });
+        self.placing = Some(placed);
         Ok(())
+    }
+
+    /// Hears of the thread that puts the model in its place; true when it is there.
+    pub(crate) fn poll_placed(&mut self) -> Result<bool, NodeError> {
+        let placed = match self.placing.as_ref().map(mpsc::Receiver::try_recv) {
+            None | Some(Err(TryRecvError::Empty)) => return Ok(false),
+            Some(Ok(placed)) => placed,
+            Some(Err(TryRecvError::Disconnected)) => Err(std::io::Error::other("its writer broke an invariant")),
+        };
+        self.placing = None;
+        placed.map_err(|source| self.unwritable(source))?;
+        self.nonzero_count = Some(self.places.iter().map(|place| place.info.nonzero_count).sum());
+        Ok(true)
     }
 
     fn wrong(&self, error: &StoreError) -> NodeError {

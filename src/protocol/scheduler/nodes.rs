@@ -44,12 +44,13 @@ impl Node {
         self.said_goodbye || matches!(self.connection, Connection::Never)
     }
 
-    /// Why the node counts as dead, if it does.
-    fn death(&self, now: Nanos) -> Option<String> {
+    /// Why the node counts as dead, if it does. A busy one carries out a task.
+    fn death(&self, now: Nanos, is_busy: bool) -> Option<String> {
+        let silence_max = if is_busy { limit::TASK_TIMEOUT } else { limit::HEARTBEAT_TIMEOUT };
         match &self.connection {
             Connection::Never => None,
-            Connection::Stands if now.since(self.heard_at) > limit::HEARTBEAT_TIMEOUT => {
-                Some(format!("no sign of life for {} s", limit::HEARTBEAT_TIMEOUT.as_secs()))
+            Connection::Stands if now.since(self.heard_at) > silence_max => {
+                Some(format!("no sign of life for {} s", silence_max.as_secs()))
             }
             Connection::Lost(since, reason) if now.since(*since) > limit::RECONNECT_GRACE => Some(reason.clone()),
             Connection::Stands | Connection::Lost(..) => None,
@@ -121,7 +122,9 @@ impl Scheduler {
 
     pub(super) fn check_nodes(&mut self, now: Nanos) {
         let dead = self.nodes.iter().filter(|(_, node)| !node.said_goodbye);
-        let dead = dead.filter_map(|(&id, node)| node.death(now).map(|reason| (id, reason))).next();
+        let dead = dead
+            .filter_map(|(&id, node)| node.death(now, self.tasks.contains_key(&id)).map(|reason| (id, reason)))
+            .next();
         if let Some((node, reason)) = dead {
             self.lose(now, node, &reason);
             return;

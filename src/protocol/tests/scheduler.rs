@@ -241,3 +241,27 @@ fn a_task_is_repeated_until_it_is_answered_and_its_answer_told_once() {
     assert_eq!(say(&mut scheduler, FIRST, &done).events.len(), 0);
     assert!(pass_time(&mut scheduler, seconds(3), seconds(4)).said(FIRST).is_empty());
 }
+
+#[test]
+fn a_shard_may_be_silent_while_it_carries_out_a_task() {
+    let mut scheduler = standing(0);
+    scheduler.begin_task(FIRST, Task::Count { with_state: false });
+    let mut now = seconds(2);
+    while now < seconds(100) {
+        now = now.after(limit::HEARTBEAT_INTERVAL);
+        [SECOND, WORKER].into_iter().for_each(|node| {
+            scheduler.handle(now, to_scheduler(node, &ControlMessage::Heartbeat));
+        });
+        assert!(pass_time(&mut scheduler, now, now).events.is_empty(), "lost at {now:?}");
+    }
+    scheduler.handle(now, to_scheduler(FIRST, &ControlMessage::TaskDone { sequence: 1, reply: TaskReply::NotShared }));
+    drain(&mut scheduler);
+    let end = now.after(limit::HEARTBEAT_TIMEOUT + limit::GOODBYE_TIMEOUT * 2);
+    let mut lost = false;
+    while now < end {
+        now = now.after(limit::HEARTBEAT_INTERVAL);
+        scheduler.handle(now, to_scheduler(SECOND, &ControlMessage::Heartbeat));
+        lost |= end_of(&pass_time(&mut scheduler, now, now).events).is_some();
+    }
+    assert!(lost, "a shard without a task was silent for longer than {:?}", limit::HEARTBEAT_TIMEOUT);
+}
