@@ -62,12 +62,12 @@ fn lists_what_is_missing(readme: &str) -> bool {
         let heading = line.to_lowercase();
         !(heading.starts_with('#') && heading.contains("not yet"))
     });
-    lines.next().is_some() && lines.take_while(|line| !line.starts_with('#')).any(|line| line.starts_with("- "))
+    lines.next().is_some() && lines.take_while(|line| !line.starts_with('#')).any(|line| line.starts_with("* "))
 }
 
 #[test]
 fn a_readme_without_its_list_is_found() {
-    assert!(lists_what_is_missing("# A\n## Not yet\n\n- verbs\n"));
-    assert!(!lists_what_is_missing("# A\nNot yet\n- verbs\n"));
-    assert!(!lists_what_is_missing("## Not yet\n## Else\n- verbs\n"));
+    assert!(lists_what_is_missing("# A\n## Not yet\n\n* verbs\n"));
+    assert!(!lists_what_is_missing("# A\nNot yet\n* verbs\n"));
+    assert!(!lists_what_is_missing("## Not yet\n## Else\n* verbs\n"));
 }

@@ -27,7 +27,7 @@ fn reason_of_refusal(change: impl FnOnce(&mut TcpConfig), dialled: NodeId) -> St
 fn whoever_does_not_belong_is_told_why() {
     let secret = Secret::from_bytes(&[6; 32]).expect("long enough");
     assert!(reason_of_refusal(|worker| worker.secret = secret, SERVER).starts_with("wrong job secret"));
-    assert_eq!(reason_of_refusal(|worker| worker.job = JobId(8), SERVER), "this is job 77, not job 8");
+    assert_eq!(reason_of_refusal(|worker| worker.job = JobId(8), SERVER), "this is job 4d, not job 8");
     assert_eq!(reason_of_refusal(|_| (), NodeId::server(4, 0)), "this is server 0 shard 0, not server 4 shard 0");
     assert_eq!(
         reason_of_refusal(|worker| worker.generation = Generation(1), SERVER),
