@@ -1,9 +1,10 @@
 //! `parashard scheduler`: one job's scheduler, with the flags of `train`.
 
-use super::console::{print_result, tell_error};
+use super::console::tell_error;
 use super::ear::Ear;
 use super::node::NodeOptions;
 use super::options::ConsistencyOption;
+use super::output::{print, write_file};
 use super::progress_display::ProgressDisplay;
 use super::settings::{JobArguments, JobSettings};
 use super::train::BEGIN_VARIABLE;
@@ -19,8 +20,6 @@ use crate::node::{
     TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
-use std::fs::OpenOptions;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -75,10 +74,9 @@ fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64
     let summary = Summary::new(progress, &facts);
     let mut told = Ok(());
     if end.nonzero_values.is_some() {
-        told = print_result(&summary.to_table());
+        told = print(&summary.to_table()).map(drop);
         if let Some(path) = &settings.json {
-            let written = std::fs::write(path, summary.to_json() + "\n").map_err(|error| unwritable_json(path, &error));
-            told = told.and(written);
+            told = told.and(write_file(path, &(summary.to_json() + "\n")));
         }
     }
     if end.shutdown.exit_code != 0 {
@@ -90,19 +88,12 @@ fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64
 /// Whether what the job ends with can be written, before the work rather than after it.
 fn check_outputs(settings: &JobSettings, job: JobId) -> Result<(), Failure> {
     check_target("cannot write the model", &settings.model, job)?;
-    let Some(path) = &settings.json else { return Ok(()) };
-    match std::fs::metadata(path) {
-        Ok(known) if known.is_file() || known.is_dir() => {
-            OpenOptions::new().append(true).open(path).map(drop).map_err(|error| unwritable_json(path, &error))
-        }
+    match &settings.json {
         // A pipe or device is opened once, at the end.
-        Ok(_) => Ok(()),
-        Err(_) => Ok(check_target("cannot write --json", path, job)?),
+        Some(path) if std::fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) => Ok(()),
+        Some(path) => Ok(check_target("cannot write --json", path, job)?),
+        None => Ok(()),
     }
-}
-
-fn unwritable_json(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(ExitCode::CannotStart, format!("cannot write --json {}: {error}", path.display()))
 }
 
 fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<SchedulerPlan, Failure> {
