@@ -30,7 +30,7 @@ impl Ear {
         let heard = Arc::new(Mutex::new(Heard::Early { deaths: Vec::new(), dir }));
         let ear = Arc::clone(&heard);
         if has_lifeline() {
-            watch_lifeline(move |word| lock(&ear).hear(word));
+            watch_lifeline(move |word| lock(&ear).hear(word))?;
         } else {
             watch_stop_signals(move |signal| lock(&ear).hear(LauncherWord::Stop { signal }))?;
         }

@@ -2,9 +2,9 @@
 
 use crate::error::{ExitCode, Failure};
 use crate::id::JobId;
-use crate::launch::{JOB_DIR_VARIABLE, JobDir, wait_for_scheduler};
+use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
-use crate::node::{NodeConfig, SECRET_VARIABLE, Secret, read_secret_file, secret_from_environment};
+use crate::node::{NodeConfig, SECRET_VARIABLE, Secret, has_lifeline, read_secret_file, secret_from_environment};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,6 +68,17 @@ impl NodeOptions {
             host: self.host_id.clone().unwrap_or_else(host_id),
             spin: Duration::from_micros(spin_us),
         })
+    }
+
+    /// Leaves an error to a launcher that listens: it tells it once, for the whole job.
+    pub(super) fn tell_launcher(&self, member: Member, outcome: Result<u8, Failure>) -> Result<u8, Failure> {
+        match (outcome, self.job_dir().filter(|_| has_lifeline())) {
+            // Without its folder the job has ended already, and somebody has said why.
+            (Err(failure), Some(dir)) if dir.tell_failure(member, &failure).is_ok() || !dir.path().exists() => {
+                Ok(failure.exit_code)
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     fn secret(&self, dir: Option<&JobDir>) -> Result<Secret, Failure> {

@@ -47,6 +47,9 @@ options! {
         /// Also save the update state, so that --init-model goes on exactly where this job stopped.
         #[arg(long, env = "PARASHARD_SAVE_STATE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
         save_state: bool,
+        /// Move the model through the scheduler even where servers share its folder [default: false].
+        #[arg(long, env = "PARASHARD_STREAM_MODEL", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        stream_model: bool,
         /// Format of the data [default: auto, by content].
         #[arg(long, env = "PARASHARD_FORMAT", value_enum)]
         format: FormatOption,
@@ -92,6 +95,12 @@ options! {
         /// Worker processes [default: 1].
         #[arg(long, env = "PARASHARD_WORKERS", value_name = "W")]
         workers: u32,
+        /// Copies of each key range beside its owner's [default: 0, the only choice so far].
+        #[arg(long, env = "PARASHARD_REPLICAS", value_name = "K")]
+        replicas: u32,
+        /// What the loss of a worker does to the job [default: stop].
+        #[arg(long, env = "PARASHARD_ON_WORKER_LOSS", value_enum)]
+        on_worker_loss: WorkerLossOption,
         /// Which pushes a pull must see [default: eventual].
         #[arg(long, env = "PARASHARD_CONSISTENCY", value_enum)]
         consistency: ConsistencyOption,
@@ -158,6 +167,13 @@ pub(super) enum AlgorithmOption {
 pub(super) enum ConsistencyOption {
     Eventual,
     Sequential,
+}
+
+/// What follows the loss of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WorkerLossOption {
+    Stop,
 }
 
 /// Fabrics by their names.

@@ -23,14 +23,16 @@ impl ProgressDisplay {
     /// Starts to show `progress` on standard error.
     pub(super) fn start(progress: Arc<Mutex<Progress>>, passes: u32) -> ProgressDisplay {
         let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
+        let show = move || {
             if std::io::stderr().is_terminal() {
                 show_bar(&progress, passes, &stopped);
             } else {
                 show_lines(&progress, passes, &stopped);
             }
-        });
-        ProgressDisplay { stop, thread: Some(thread) }
+        };
+        // A job that shows nothing is better than none.
+        let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(show).ok();
+        ProgressDisplay { stop, thread }
     }
 
     /// Stops and clears the bar.

@@ -124,13 +124,17 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     let program = postcard::to_stdvec(&problem)
         .map_err(|error| Failure::new(ExitCode::Usage, format!("the learning problem does not encode: {error}")))?;
     let table = table(settings, data_end + u64::from(settings.bias));
-    let model =
-        SavePlan { path: settings.model.clone(), with_state: settings.save_state, notes: notes(settings, hashed) };
+    let model = SavePlan {
+        path: settings.model.clone(),
+        with_state: settings.save_state,
+        streamed: settings.stream_model,
+        notes: notes(settings, hashed),
+    };
     Ok(SchedulerPlan {
-        cast: Cast { shards: shards(settings), workers: settings.workers, replicas: 0 },
+        cast: Cast { shards: shards(settings), workers: settings.workers, replicas: settings.replicas as usize },
         job: JobConfig { tables: vec![table], writers: settings.workers, program },
         workload: Box::new(workload),
-        load: settings.init_model.clone().map(|path| LoadPlan { path }),
+        load: settings.init_model.clone().map(|path| LoadPlan { path, streamed: settings.stream_model }),
         save: Some(model),
     })
 }

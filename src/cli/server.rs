@@ -4,6 +4,7 @@ use super::console::tell_error;
 use super::node::NodeOptions;
 use crate::client::Shutdown;
 use crate::error::Failure;
+use crate::launch::{JobDir, Member};
 use crate::node::{LauncherWord, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
@@ -25,7 +26,12 @@ pub(super) struct ServerArguments {
 
 /// Serves until the job ends.
 pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
-    leave_with_launcher();
+    leave_with_launcher(arguments.node.job_dir())?;
+    let outcome = serve(arguments);
+    arguments.node.tell_launcher(Member::Server(arguments.rank), outcome)
+}
+
+fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
@@ -41,13 +47,16 @@ pub(super) fn end_code(shutdown: &Shutdown) -> u8 {
 }
 
 /// A node that a launcher has started goes when the launcher goes.
-pub(super) fn leave_with_launcher() {
+pub(super) fn leave_with_launcher(dir: Option<JobDir>) -> Result<(), Failure> {
     if has_lifeline() {
-        watch_lifeline(|word| {
+        watch_lifeline(move |word| {
             if word == LauncherWord::Gone {
                 tracing::debug!("the launcher is gone, leaving");
+                // It may have gone together with the scheduler, which would remove its folder.
+                dir.iter().for_each(JobDir::remove);
                 std::process::exit(i32::from(crate::error::ExitCode::NodeLost as u8));
             }
-        });
+        })?;
     }
+    Ok(())
 }

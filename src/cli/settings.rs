@@ -1,6 +1,6 @@
 //! Settings: options put together, checked, and complete.
 
-use super::options::{AlgorithmOption, ConsistencyOption, FormatOption, JobOptions, TransportOption};
+use super::options::{AlgorithmOption, ConsistencyOption, FormatOption, JobOptions, TransportOption, WorkerLossOption};
 use crate::error::{ExitCode, Failure};
 use crate::learn::data::{BITS_MAX, Format};
 use clap::Args;
@@ -24,6 +24,7 @@ pub(super) struct JobSettings {
     pub(super) model: PathBuf,
     pub(super) init_model: Option<PathBuf>,
     pub(super) save_state: bool,
+    pub(super) stream_model: bool,
     pub(super) format: Option<Format>,
     pub(super) key_end: Option<u64>,
     pub(super) bits: u8,
@@ -39,6 +40,8 @@ pub(super) struct JobSettings {
     pub(super) servers: u32,
     pub(super) shards: u8,
     pub(super) workers: u32,
+    pub(super) replicas: u32,
+    pub(super) on_worker_loss: WorkerLossOption,
     pub(super) consistency: ConsistencyOption,
     pub(super) transport: TransportOption,
     pub(super) spin_us: u64,
@@ -79,6 +82,7 @@ impl JobSettings {
             model: options.model.unwrap_or_else(|| PathBuf::from("model.parashard")),
             init_model: options.init_model,
             save_state: options.save_state.unwrap_or(false),
+            stream_model: options.stream_model.unwrap_or(false),
             format: options.format.unwrap_or(FormatOption::Auto).format(),
             key_end: options.key_end,
             bits: options.bits.unwrap_or(22),
@@ -94,6 +98,8 @@ impl JobSettings {
             servers: options.servers.unwrap_or(1),
             shards: options.shards.unwrap_or(1),
             workers: options.workers.unwrap_or(1),
+            replicas: options.replicas.unwrap_or(0),
+            on_worker_loss: options.on_worker_loss.unwrap_or(WorkerLossOption::Stop),
             consistency: options.consistency.unwrap_or(ConsistencyOption::Eventual),
             transport: options.transport.unwrap_or(TransportOption::Auto),
             spin_us: options.spin_us.unwrap_or(0),
@@ -110,6 +116,7 @@ impl JobSettings {
             model: Some(self.model),
             init_model: self.init_model,
             save_state: Some(self.save_state),
+            stream_model: Some(self.stream_model),
             format: Some(FormatOption::of(self.format)),
             key_end: self.key_end,
             bits: Some(self.bits),
@@ -125,6 +132,8 @@ impl JobSettings {
             servers: Some(self.servers),
             shards: Some(self.shards),
             workers: Some(self.workers),
+            replicas: Some(self.replicas),
+            on_worker_loss: Some(self.on_worker_loss),
             consistency: Some(self.consistency),
             transport: Some(self.transport),
             spin_us: Some(self.spin_us),
@@ -151,6 +160,9 @@ impl JobSettings {
         }
         if self.beta == 0.0 && self.l2 == 0.0 {
             return usage("--beta and --l2 cannot both be 0: the first step of a feature would be without bound");
+        }
+        if self.replicas > 0 {
+            return usage(&format!("--replicas {}: replication is not there yet, only 0 is possible", self.replicas));
         }
         if self.key_end == Some(0) {
             return usage("--key-end must be at least 1");

@@ -4,6 +4,7 @@ use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
 use crate::client::{ClientError, Cluster, Shutdown};
 use crate::error::{Classify, Failure};
+use crate::launch::Member;
 use crate::learn::{LearnError, run_worker};
 use clap::Args;
 
@@ -22,7 +23,12 @@ pub(super) struct WorkerArguments {
 
 /// Works until no work is left and the job ends.
 pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
-    leave_with_launcher();
+    leave_with_launcher(arguments.node.job_dir())?;
+    let outcome = work(arguments);
+    arguments.node.tell_launcher(Member::Worker(arguments.rank), outcome)
+}
+
+fn work(arguments: &WorkerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
     let cluster = match Cluster::connect(&config, arguments.rank) {
         Ok(cluster) => cluster,

@@ -1,5 +1,6 @@
 //! The job's folder: what the launcher hands to its nodes without a command line or a log seeing it.
 
+use crate::error::Failure;
 use crate::id::JobId;
 use crate::node::{NodeError, Secret, create_secret_file, random, read_secret_file};
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -14,6 +15,17 @@ pub const JOB_DIR_VARIABLE: &str = "PARASHARD_JOB_DIR";
 const SECRET_FILE: &str = "secret";
 const JOB_FILE: &str = "job";
 const ADDRESS_FILE: &str = "scheduler";
+
+/// A process of the job, by its role and rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Member {
+    /// The one scheduler.
+    Scheduler,
+    /// A server with its rank.
+    Server(u32),
+    /// A worker with its rank.
+    Worker(u32),
+}
 
 /// The folder of one job.
 #[derive(Debug, Clone)]
@@ -83,6 +95,22 @@ impl JobDir {
         self.write(ADDRESS_FILE, address)
     }
 
+    /// Tells the launcher why this member's process ends.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn tell_failure(&self, member: Member, failure: &Failure) -> Result<(), NodeError> {
+        self.write(&failure_file(member), &format!("{} {}", failure.exit_code, failure.message))
+    }
+
+    /// Why a member's process has ended, if it has told.
+    #[must_use]
+    pub fn failure(&self, member: Member) -> Option<Failure> {
+        let text = fs::read_to_string(self.path.join(failure_file(member))).ok()?;
+        let (exit_code, message) = text.split_once(' ')?;
+        Some(Failure { exit_code: exit_code.parse().ok()?, message: message.to_owned() })
+    }
+
     /// Removes the folder with all that is in it.
     pub fn remove(&self) {
         // The scheduler does it where the launcher is gone. What cannot be removed now is only clutter.
@@ -99,6 +127,14 @@ impl JobDir {
             fs::rename(&draft, &path)
         };
         write().map_err(|source| NodeError::File { what: "cannot write", path: path.clone(), source })
+    }
+}
+
+fn failure_file(member: Member) -> String {
+    match member {
+        Member::Scheduler => "failure-of-scheduler".to_owned(),
+        Member::Server(rank) => format!("failure-of-server-{rank}"),
+        Member::Worker(rank) => format!("failure-of-worker-{rank}"),
     }
 }
 
@@ -129,6 +165,10 @@ mod tests {
         dir.announce_scheduler("127.0.0.1:9").expect("writes");
         assert_eq!(wait_for_scheduler(&dir, Duration::ZERO).expect("there"), "127.0.0.1:9");
         assert!(dir.job().is_ok() && dir.secret().is_ok());
+        let failure = Failure { exit_code: 5, message: "no memory".to_owned() };
+        dir.tell_failure(Member::Worker(3), &failure).expect("writes");
+        assert_eq!(dir.failure(Member::Worker(3)).expect("told").message, failure.message);
+        assert!(dir.failure(Member::Server(3)).is_none());
         assert_eq!(fs::metadata(dir.path()).expect("folder").permissions().mode() & 0o777, 0o700);
         for entry in fs::read_dir(dir.path()).expect("folder") {
             let entry = entry.expect("entry");

@@ -9,11 +9,11 @@
 //! A child that has ended stays a zombie until this process reads its status, so that a process id
 //! is never another process's while anybody here may still signal it.
 
-use super::job_dir::{JOB_DIR_VARIABLE, JobDir};
+use super::job_dir::{JOB_DIR_VARIABLE, JobDir, Member};
 use super::signal::watch_stop_signals;
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::id::NodeId;
-use crate::node::{LIFELINE_VARIABLE, LauncherWord, NodeError, SECRET_VARIABLE, remove_draft};
+use crate::node::{LIFELINE_VARIABLE, LauncherWord, NodeError, SECRET_VARIABLE, remove_draft, start_thread};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -61,14 +61,6 @@ pub struct LocalJob {
     pub model: PathBuf,
 }
 
-/// A child by its role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Member {
-    Scheduler,
-    Server(u32),
-    Worker(u32),
-}
-
 enum News {
     /// A child has ended; its status can be read.
     Ended(Member),
@@ -94,6 +86,10 @@ pub fn run_local(job: &LocalJob) -> Result<u8, NodeError> {
     watch_stop_signals(move |signal| drop(signals.send(News::Signal(signal))))?;
     let dir = JobDir::create()?;
     let outcome = family.start_all(job, &dir).map(|()| family.watch(job, &dir));
+    if outcome.is_err() {
+        // What has started knows of nothing worth saving, and has nothing to say.
+        family.kill_all();
+    }
     family.bring_home();
     dir.remove();
     outcome
@@ -127,21 +123,20 @@ impl Family {
             path: job.program.clone(),
             source,
         })?;
-        self.watch_child(member, &child);
+        let pid = Pid::from_child(&child);
         self.children.insert(member, child);
-        Ok(())
+        self.watch_child(member, pid)
     }
 
     /// Tells of the child's end and leaves it to the owner to read its status.
-    fn watch_child(&self, member: Member, child: &Child) {
+    fn watch_child(&self, member: Member, pid: Pid) -> Result<(), NodeError> {
         let sender = self.sender.clone();
-        let pid = Pid::from_child(child);
-        std::thread::spawn(move || {
+        start_thread("watch", move || {
             let ended = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             while ended().is_err_and(|error| error == rustix::io::Errno::INTR) {}
             // The receiver lives as long as the launcher.
             let _ = sender.send(News::Ended(member));
-        });
+        })
     }
 
     /// Waits for the scheduler's end; returns its exit code.
@@ -156,7 +151,7 @@ impl Family {
                 }
                 Some(News::Ended(member)) => {
                     let reason = describe(&self.take_status(member));
-                    self.tell_died(job, member, &reason);
+                    self.tell_ended(job, member, dir.failure(member), &reason);
                 }
                 Some(News::Signal(signal)) => {
                     if last_signal > 0 {
@@ -184,14 +179,20 @@ impl Family {
         }
     }
 
-    fn tell_died(&mut self, job: &LocalJob, member: Member, reason: &str) {
+    /// Tells the scheduler of a process that has ended: why, if it could tell, and else how.
+    fn tell_ended(&mut self, job: &LocalJob, member: Member, failure: Option<Failure>, reason: &str) {
         let nodes = match member {
             Member::Scheduler => return,
             Member::Server(rank) => (0..job.shards).map(|shard| NodeId::server(rank, shard)).collect(),
             Member::Worker(rank) => vec![NodeId::worker(rank)],
         };
-        for node in nodes {
-            self.tell(&LauncherWord::Died { node: node.0, reason: reason.to_owned() });
+        for NodeId(node) in nodes {
+            self.tell(&match &failure {
+                Some(Failure { exit_code, message }) => {
+                    LauncherWord::Failed { node, exit_code: *exit_code, message: message.clone() }
+                }
+                None => LauncherWord::Died { node, reason: reason.to_owned() },
+            });
         }
     }
 
@@ -214,8 +215,7 @@ impl Family {
     fn bring_home(&mut self) {
         self.children.values_mut().for_each(|child| drop(child.stdin.take()));
         self.await_ends(Instant::now() + LEAVE_TIMEOUT);
-        let members: Vec<Member> = self.children.keys().copied().collect();
-        members.into_iter().for_each(|member| self.kill(member));
+        self.kill_all();
         self.await_ends(Instant::now() + KILL_TIMEOUT);
     }
 
@@ -228,6 +228,11 @@ impl Family {
                 None => return,
             }
         }
+    }
+
+    fn kill_all(&mut self) {
+        let members: Vec<Member> = self.children.keys().copied().collect();
+        members.into_iter().for_each(|member| self.kill(member));
     }
 
     fn kill(&mut self, member: Member) {

@@ -13,6 +13,6 @@ mod job_dir;
 mod local;
 mod signal;
 
-pub use job_dir::{JOB_DIR_VARIABLE, JobDir, wait_for_scheduler};
+pub use job_dir::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 pub use local::{LocalJob, run_local};
 pub use signal::{survive_file_size_limit, watch_stop_signals};

@@ -1,6 +1,6 @@
 //! What this process does about signals.
 
-use crate::node::NodeError;
+use crate::node::{NodeError, start_thread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use std::sync::atomic::AtomicBool;
 pub fn watch_stop_signals(mut hear: impl FnMut(u8) + Send + 'static) -> Result<(), NodeError> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|source| NodeError::System { what: "watch signals", source })?;
-    std::thread::spawn(move || signals.forever().for_each(|signal| hear(u8::try_from(signal).unwrap_or(u8::MAX))));
-    Ok(())
+    start_thread("signals", move || {
+        signals.forever().for_each(|signal| hear(u8::try_from(signal).unwrap_or(u8::MAX)));
+    })
 }
 
 /// Makes a write beyond the limit of a file's size an error like a full disk, instead of a violent end.

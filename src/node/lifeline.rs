@@ -3,6 +3,8 @@
 //! It carries the launcher's words, one a line, and its end means that the launcher is gone, however
 //! it went. So no process is ever left behind: whoever holds the other end need not be alive to let go.
 
+use super::error::NodeError;
+use super::thread::start_thread;
 use std::io::BufRead;
 use std::str::FromStr;
 
@@ -30,6 +32,15 @@ pub enum LauncherWord {
         /// How it ended.
         reason: String,
     },
+    /// A node's process has ended because of an error, which it told the launcher.
+    Failed {
+        /// The node, as its number.
+        node: u32,
+        /// The exit code that the error calls for.
+        exit_code: u8,
+        /// The error's one line.
+        message: String,
+    },
     /// The launcher is gone.
     Gone,
 }
@@ -46,6 +57,12 @@ impl FromStr for LauncherWord {
                 let node = node.parse().map_err(|_| ())?;
                 Ok(LauncherWord::Died { node, reason: reason.to_owned() })
             }
+            "failed" => {
+                let (node, rest) = rest.split_once(' ').ok_or(())?;
+                let (exit_code, message) = rest.split_once(' ').ok_or(())?;
+                let (node, exit_code) = (node.parse().map_err(|_| ())?, exit_code.parse().map_err(|_| ())?);
+                Ok(LauncherWord::Failed { node, exit_code, message: message.to_owned() })
+            }
             _ => Err(()),
         }
     }
@@ -56,14 +73,20 @@ impl std::fmt::Display for LauncherWord {
         match self {
             LauncherWord::Stop { signal } => writeln!(f, "stop {signal}"),
             LauncherWord::Died { node, reason } => writeln!(f, "died {node} {}", reason.replace('\n', " ")),
+            LauncherWord::Failed { node, exit_code, message } => {
+                writeln!(f, "failed {node} {exit_code} {}", message.replace('\n', " "))
+            }
             LauncherWord::Gone => Ok(()),
         }
     }
 }
 
 /// Listens to the launcher on a thread of its own, until the pipe ends.
-pub fn watch_lifeline(mut hear: impl FnMut(LauncherWord) + Send + 'static) {
-    std::thread::spawn(move || {
+///
+/// # Errors
+/// When no thread can be started.
+pub fn watch_lifeline(mut hear: impl FnMut(LauncherWord) + Send + 'static) -> Result<(), NodeError> {
+    start_thread("lifeline", move || {
         for line in std::io::stdin().lock().lines() {
             match line.as_deref().map(LauncherWord::from_str) {
                 Ok(Ok(word)) => hear(word),
@@ -72,7 +95,7 @@ pub fn watch_lifeline(mut hear: impl FnMut(LauncherWord) + Send + 'static) {
             }
         }
         hear(LauncherWord::Gone);
-    });
+    })
 }
 
 #[cfg(test)]
@@ -85,6 +108,8 @@ mod tests {
         assert_eq!(died.to_string().parse(), Ok(died));
         let stop = LauncherWord::Stop { signal: 15 };
         assert_eq!(stop.to_string().parse(), Ok(stop));
+        let failed = LauncherWord::Failed { node: 7, exit_code: 5, message: "too many open files".to_owned() };
+        assert_eq!(failed.to_string().parse(), Ok(failed));
         assert_eq!("nonsense".parse::<LauncherWord>(), Err(()));
     }
 }

@@ -19,6 +19,7 @@ mod scheduler;
 mod secret;
 mod server;
 mod shard_files;
+mod thread;
 mod time;
 mod worker;
 
@@ -30,6 +31,7 @@ pub use model_file::{LoadPlan, SavePlan, check_target, remove_draft};
 pub use scheduler::{JobEnd, SchedulerHandle, SchedulerPlan, SchedulerProcess};
 pub use secret::{SECRET_VARIABLE, create_secret_file, read_secret_file, secret_from_environment};
 pub use server::run_server;
+pub use thread::start_thread;
 pub use time::now;
 pub use worker::{WorkerDriver, open_worker};
 

@@ -135,11 +135,11 @@ impl SchedulerProcess {
         let scheduler = self.driver.machine_mut();
         match event {
             SchedulerEvent::ServersReady => match &mut self.loader {
-                Some(loader) => {
-                    if let Err(error) = loader.begin(scheduler) {
-                        self.fail(&error);
-                    }
-                }
+                Some(loader) => match loader.begin(scheduler) {
+                    Ok(true) => scheduler.begin_work(),
+                    Ok(false) => {}
+                    Err(error) => self.fail(&error),
+                },
                 None => scheduler.begin_work(),
             },
             SchedulerEvent::WorkFinished => match &mut self.saver {
@@ -199,6 +199,11 @@ impl SchedulerProcess {
                 self.driver.machine_mut().end(now(), Shutdown { exit_code: signal_code(signal), message });
             }
             LauncherWord::Died { node, reason } => self.driver.machine_mut().node_died(now(), NodeId(node), &reason),
+            LauncherWord::Failed { node, exit_code, message } => {
+                let node = NodeId(node);
+                let shutdown = Shutdown { exit_code, message: format!("{node}: {message}") };
+                self.driver.machine_mut().node_failed(now(), node, shutdown);
+            }
             LauncherWord::Gone => {
                 self.launcher_gone = true;
                 let message = "the launcher is gone; the job ends".to_owned();

@@ -4,6 +4,7 @@ use super::config::NodeConfig;
 use super::driver::Driver;
 use super::error::NodeError;
 use super::shard_files::ShardFiles;
+use super::thread::no_thread;
 use super::time::now;
 use crate::id::NodeId;
 use crate::memory::Pool;
@@ -12,6 +13,8 @@ use crate::protocol::server::{Server, ServerEvent};
 use crate::transport::Transport;
 use crate::transport::tcp::TcpTransport;
 use crate::wire::Shutdown;
+use std::sync::mpsc;
+use std::thread::Builder;
 use std::time::Duration;
 
 /// How long a node that ends waits for its last words to leave.
@@ -23,11 +26,22 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// When a shard cannot start or its poller fails.
 pub fn run_server(config: &NodeConfig, rank: u32, shards: u8) -> Result<Shutdown, NodeError> {
     let drivers: Result<Vec<_>, _> = (0..shards).map(|shard| open_shard(config, NodeId::server(rank, shard))).collect();
+    let drivers = drivers?;
     let outcomes = std::thread::scope(|scope| {
-        let threads: Vec<_> = drivers?.into_iter().map(|driver| scope.spawn(move || run_shard(driver))).collect();
-        let joined = threads.into_iter().map(|thread| match thread.join() {
+        let start = |driver| {
+            let (begin, begun) = mpsc::channel();
+            // None runs before all are there: a shard whose neighbour cannot start would serve for ever.
+            let run = move || begun.recv().map_or_else(|_| Err(stillborn(rank)), |()| run_shard(driver));
+            let thread = Builder::new().name(format!("shard of {rank}")).spawn_scoped(scope, run);
+            thread.map(|thread| (begin, thread)).map_err(no_thread)
+        };
+        let started: Vec<_> = drivers.into_iter().map(start).collect::<Result<_, NodeError>>()?;
+        // A thread that is gone tells so when it is joined.
+        started.iter().for_each(|(begin, _)| begin.send(()).unwrap_or_default());
+        let threads = started.into_iter().map(|(_, thread)| thread);
+        let joined = threads.map(|thread| match thread.join() {
             Ok(outcome) => outcome,
-            Err(_) => Err(NodeError::Config(format!("a shard of server {rank} broke an invariant; see the log"))),
+            Err(_) => Err(broken(rank)),
         });
         Ok::<_, NodeError>(joined.collect::<Vec<_>>())
     })?;
@@ -35,6 +49,16 @@ pub fn run_server(config: &NodeConfig, rank: u32, shards: u8) -> Result<Shutdown
         .into_iter()
         .reduce(Result::and)
         .unwrap_or_else(|| Err(NodeError::Config("a server without shards".to_owned())))
+}
+
+/// A shard whose thread has panicked.
+fn broken(rank: u32) -> NodeError {
+    NodeError::Config(format!("a shard of server {rank} broke an invariant; see the log"))
+}
+
+/// A shard that never ran.
+fn stillborn(rank: u32) -> NodeError {
+    NodeError::Config(format!("another shard of server {rank} has not started"))
 }
 
 /// A shard on its fabric.

@@ -30,6 +30,7 @@ struct StreamedArray {
 impl ShardFiles {
     /// Carries a task out.
     pub(super) fn carry_out(&mut self, server: &mut Server, task: Task) -> TaskReply {
+        let what = task_words(&task);
         let outcome = match task {
             Task::Count { with_state } => Ok(TaskReply::Sections(count(server, with_state))),
             Task::Save(save) => write_sections(server, &save),
@@ -39,7 +40,7 @@ impl ShardFiles {
             Task::Load { path, header_crc32 } => load_file(server, &path, header_crc32),
             Task::LoadRows(rows) => Ok(load_rows(server, &rows)),
         };
-        outcome.unwrap_or_else(|error| failed(format!("cannot write its part of the model: {error}")))
+        outcome.unwrap_or_else(|error| failed(format!("{what}: {error}")))
     }
 
     fn stream(
@@ -60,6 +61,17 @@ impl ShardFiles {
         let mut part = vec![0; usize::try_from(rest).unwrap_or(0)];
         streamed.file.read_exact_at(&mut part, offset)?;
         Ok(TaskReply::Part(part))
+    }
+}
+
+/// What an error of this task begins with.
+fn task_words(task: &Task) -> String {
+    match task {
+        Task::Count { .. } => "cannot count its part of the model".to_owned(),
+        Task::Save(save) => format!("cannot write its part of the model {}", save.path),
+        Task::Stream { .. } => format!("cannot write its part of the model to {}", std::env::temp_dir().display()),
+        Task::Load { path, .. } => format!("cannot read its part of the model {path}"),
+        Task::LoadRows(_) => "cannot load its part of the model".to_owned(),
     }
 }
 

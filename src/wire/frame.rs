@@ -1,8 +1,10 @@
 //! Frames: a header and its body, on the way out and on the way in.
 
+use super::dependency::Dependency;
 use super::dtype::DType;
 use super::error::WireError;
-use super::header::{Dependency, Header, RawHeader};
+use super::header::Header;
+use super::raw_header::RawHeader;
 use crate::memory::{RxBuf, TxBuf};
 use zerocopy::{FromBytes, IntoBytes};
 

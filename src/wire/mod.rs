@@ -11,17 +11,21 @@
 //! right. What they mean is checked by `protocol`.
 
 mod control;
+mod dependency;
 mod dtype;
 mod error;
 mod frame;
 mod header;
+mod raw_header;
 mod table_spec;
 
 pub use control::{
     Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
 };
+pub use dependency::Dependency;
 pub use dtype::DType;
 pub use error::WireError;
 pub use frame::{Body, RxFrame, TxFrame};
-pub use header::{Dependency, Flags, HEADER_BYTES, Header, Kind, MAGIC, PROTOCOL_VERSION, RawHeader, Status};
+pub use header::{Flags, Header, Kind, Status};
+pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
 pub use table_spec::{Consistency, Ftrl, Layout, TableSpec, UpdateFunction};

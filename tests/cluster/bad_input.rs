@@ -4,6 +4,7 @@ use crate::outcome::summary;
 use crate::rows::{libsvm, rows};
 use crate::scratch::Scratch;
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::Duration;
 
 /// A mistake that is seen before the training must be told this soon.
@@ -138,4 +139,18 @@ fn a_busy_port_is_named() {
         &address,
     ]);
     outcome.expect_error(5, &[&address, "in use"]);
+}
+
+#[test]
+fn a_node_that_cannot_start_says_why_once() {
+    let scratch = Scratch::new();
+    scratch.write("data.svm", libsvm(&rows(300, 1)));
+    let program = env!("CARGO_BIN_EXE_parashard");
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\"", program]);
+    command.args(["train", "--train", "data.svm", "--servers", "2", "--shards", "40", "--model", "model"]);
+    command.current_dir(scratch.path("")).env("TMPDIR", scratch.temporary());
+    let outcome = scratch.start("job", &mut command).wait();
+    outcome.expect_error(5, &["server", "Too many open files"]);
+    scratch.assert_clean();
 }

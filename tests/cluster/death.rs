@@ -81,6 +81,21 @@ fn a_killed_launcher_takes_all_with_it() {
     }
 }
 
+#[test]
+fn a_launcher_and_a_scheduler_killed_together_leave_nothing() {
+    let scratch = Scratch::new();
+    let running = endless(&scratch);
+    scratch.await_pids("worker", 2);
+    let scheduler = scratch.await_pids("scheduler", 1)[0];
+    std::thread::sleep(Duration::from_millis(300));
+    // Stopped, it cannot tidy up behind the launcher.
+    send_signal(scheduler, "STOP");
+    send_signal(running.pid(), "KILL");
+    send_signal(scheduler, "KILL");
+    running.wait();
+    scratch.await_clean(END_LIMIT);
+}
+
 /// Stops a scheduler in the midst of saving; gives its process id, or none where it was faster.
 fn stop_while_saving(scratch: &Scratch, running: &Running) -> Option<u32> {
     scratch.await_address();

@@ -16,4 +16,5 @@ mod scratch;
 mod sequential;
 mod signal;
 mod stranger;
+mod streamed;
 mod train;

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::Builder;
 
 /// Bytes of text or blocks that are read as one unit.
 const UNIT_BYTES: u64 = 16 << 20;
@@ -60,7 +61,8 @@ pub fn convert(
     let (full_out, full) = bounded(PARCELS);
     let (empty, empty_in) = bounded(PARCELS);
     let bad_lines = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || read_all(plan, reader, &full_out, &empty_in));
+        let read = move || read_all(plan, reader, &full_out, &empty_in);
+        let reading = Builder::new().name("reader".to_owned()).spawn_scoped(scope, read).map_err(DataError::Thread)?;
         for rows in full {
             sink.push_rows(&rows).map_err(failed)?;
             // The reader may have ended; then nobody needs the memory.

@@ -94,6 +94,9 @@ pub enum DataError {
         /// The table's end.
         limit: u64,
     },
+    /// The system starts no more threads.
+    #[error("cannot start a reader thread: {0}; raise the limit on processes")]
+    Thread(io::Error),
     /// A work unit that does not fit its files.
     #[error("work unit {unit} does not fit the data: give every worker the same files")]
     Unit {
@@ -133,7 +136,7 @@ impl Classify for DataError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            DataError::Write { .. } => ExitCode::CannotStart,
+            DataError::Write { .. } | DataError::Thread(_) => ExitCode::CannotStart,
             DataError::Unsupported { .. } | DataError::Pattern { .. } => ExitCode::Usage,
             _ => ExitCode::BadInput,
         }

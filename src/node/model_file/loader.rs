@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub struct LoadPlan {
     /// A model file.
     pub path: PathBuf,
+    /// Sent to the shards by the scheduler, even where they could read it themselves.
+    pub streamed: bool,
 }
 
 /// Where a shard that does not see the file stands in it.
@@ -32,6 +34,7 @@ struct StreamPlace {
 pub(crate) struct Loader {
     path: PathBuf,
     file: MappedFile,
+    streamed: bool,
     waiting: BTreeSet<NodeId>,
     streams: BTreeMap<NodeId, StreamPlace>,
 }
@@ -49,7 +52,8 @@ impl Loader {
         let model = ModelView::open(&file).map_err(|error| wrong(error.to_string()))?;
         model.verify().map_err(|error| wrong(error.to_string()))?;
         check_tables(&model, tables).map_err(wrong)?;
-        Ok(Loader { path, file, waiting: shards.iter().copied().collect(), streams: BTreeMap::new() })
+        let waiting = shards.iter().copied().collect();
+        Ok(Loader { path, file, streamed: plan.streamed, waiting, streams: BTreeMap::new() })
     }
 
     /// Whether every shard has its part.
@@ -57,14 +61,19 @@ impl Loader {
         self.waiting.is_empty()
     }
 
-    /// Asks every shard to load its part.
-    pub(crate) fn begin(&mut self, scheduler: &mut Scheduler) -> Result<(), NodeError> {
+    /// Asks every shard to load its part, or begins to send it; true when none has a part.
+    pub(crate) fn begin(&mut self, scheduler: &mut Scheduler) -> Result<bool, NodeError> {
         let header_crc32 = self.model()?.header_crc32();
         let path = self.path.to_string_lossy().into_owned();
+        if self.streamed {
+            let shards = self.waiting.clone();
+            shards.into_iter().try_for_each(|shard| self.send_rows(scheduler, shard, StreamPlace::default()))?;
+            return Ok(self.is_done());
+        }
         for &shard in &self.waiting {
             scheduler.begin_task(shard, Task::Load { path: path.clone(), header_crc32 });
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Takes a shard's answer; true when all have their parts.

@@ -5,6 +5,7 @@ use super::temporary::TemporaryFile;
 use crate::id::{JobId, NodeId};
 use crate::node::config::random;
 use crate::node::error::NodeError;
+use crate::node::thread::start_thread;
 use crate::protocol::scheduler::Scheduler;
 use crate::store::{ModelLayout, ModelMeta, Part, PartChecksums, StoreError, TableMeta};
 use crate::transport::Waker;
@@ -22,6 +23,8 @@ pub struct SavePlan {
     pub path: PathBuf,
     /// Also the update state.
     pub with_state: bool,
+    /// Through the scheduler, even where servers see its folder.
+    pub streamed: bool,
     /// What the learning program wants remembered, by name.
     pub notes: Vec<(String, String)>,
 }
@@ -130,18 +133,24 @@ impl Saver {
         let prepared =
             file.file().set_len(layout.file_bytes()).and_then(|()| file.file().write_all_at(&nonce.to_le_bytes(), 0));
         prepared.map_err(|source| self.unwritable(source))?;
+        let path = file.path().to_string_lossy().into_owned();
+        (self.layout, self.file) = (Some(layout), Some(file));
+        if self.plan.streamed {
+            let shards = self.shards.clone();
+            shards.into_iter().for_each(|shard| self.stream_next(scheduler, shard, None));
+            return Ok(());
+        }
         for &shard in &self.shards {
             let mut own: Vec<&Place> = self.places.iter().filter(|place| place.shard == shard).collect();
             own.sort_by_key(|place| place.index);
             let task = SaveTask {
-                path: file.path().to_string_lossy().into_owned(),
+                path: path.clone(),
                 nonce,
                 with_state: self.plan.with_state,
                 offsets: own.into_iter().map(|place| place.offsets).collect(),
             };
             scheduler.begin_task(shard, Task::Save(task));
         }
-        (self.layout, self.file) = (Some(layout), Some(file));
         Ok(())
     }
 
@@ -206,14 +215,14 @@ impl Saver {
         file.file().write_all_at(&header, 0).map_err(|source| self.unwritable(source))?;
         let waker = self.waker.clone();
         let (sender, placed) = mpsc::channel();
-        std::thread::spawn(move || {
+        start_thread("model", move || {
             let outcome = file.place();
             // A file that could not be placed is removed before it is told.
             drop(file);
             // A scheduler that has ended meanwhile does not listen, and need not.
             let _ = sender.send(outcome);
             waker.wake();
-        });
+        })?;
         self.placing = Some(placed);
         Ok(())
     }

@@ -120,6 +120,15 @@ impl Scheduler {
         }
     }
 
+    /// The launcher heard from a node's process why it ended. Of a job that ends this is no news.
+    pub fn node_failed(&mut self, now: Nanos, node: NodeId, shutdown: Shutdown) {
+        let is_awaited = self.nodes.get(&node).is_some_and(|node| !node.said_goodbye);
+        if is_awaited && self.ending.is_none() {
+            self.end(now, shutdown);
+        }
+        self.node_died(now, node, "its process has ended");
+    }
+
     pub(super) fn check_nodes(&mut self, now: Nanos) {
         let dead = self.nodes.iter().filter(|(_, node)| !node.said_goodbye);
         let dead = dead

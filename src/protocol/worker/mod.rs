@@ -8,26 +8,28 @@
 //! * `settled` is the lowest timestamp of a push that is not acknowledged everywhere; it never falls.
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
-//! `operation` is what is kept, `slicing` cuts, `answer` takes replies, `resend` sends again.
+//! `input` hears, `operation` is what is kept, `slicing` cuts, `answer` takes replies, `resend` sends
+//! again, `work` asks for units of work.
 
 mod answer;
+mod input;
 mod operation;
 mod resend;
 mod slicing;
+mod work;
 
 use super::identity::Identity;
-use super::machine::{Input, Machine, Output};
+use super::machine::Output;
 use super::membership::{self, Membership};
 use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
-use crate::wire::{
-    Assignment, Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit,
-};
+use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
 use operation::Operation;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use work::{Accounts, Question};
 
 pub use operation::OperationError;
 
@@ -100,20 +102,6 @@ pub struct Worker {
     traffic: Traffic,
     resend_at: Nanos,
     outputs: VecDeque<Output<WorkerEvent>>,
-}
-
-/// The worker's open question for work, kept until it is answered.
-#[derive(Debug, Default)]
-struct Question {
-    sequence: u64,
-    is_open: bool,
-}
-
-/// Accounts of finished units that the scheduler has not heard yet, oldest first.
-#[derive(Debug, Default)]
-struct Accounts {
-    sequence: u64,
-    unheard: VecDeque<(u64, ControlMessage)>,
 }
 
 impl Worker {
@@ -280,41 +268,6 @@ impl Worker {
         self.refusal.take()
     }
 
-    /// Asks for a unit of work; the answer comes as an event. While a question is open this changes nothing.
-    pub fn next_unit(&mut self) {
-        if self.question.is_open {
-            return;
-        }
-        self.question.sequence += 1;
-        self.question.is_open = true;
-        self.ask_again();
-    }
-
-    /// Says that a unit is done, with the learning program's account of it.
-    pub fn unit_done(&mut self, unit: u64, report: Vec<u8>) {
-        self.accounts.sequence += 1;
-        let sequence = self.accounts.sequence;
-        let message = ControlMessage::UnitDone { sequence, unit, report };
-        if self.membership.is_connected() {
-            membership::send(&self.identity, &message, &mut self.outputs);
-        }
-        self.accounts.unheard.push_back((sequence, message));
-    }
-
-    /// Says again what the scheduler has not answered yet.
-    fn ask_again(&mut self) {
-        if !self.membership.is_connected() {
-            return;
-        }
-        for (_, account) in &self.accounts.unheard {
-            membership::send(&self.identity, account, &mut self.outputs);
-        }
-        if self.question.is_open {
-            let question = ControlMessage::NextUnit { sequence: self.question.sequence };
-            membership::send(&self.identity, &question, &mut self.outputs);
-        }
-    }
-
     /// Tells the scheduler the latest figures; may be lost.
     pub fn report_progress(&mut self, report: Vec<u8>) {
         if self.membership.is_connected() {
@@ -334,112 +287,5 @@ impl Worker {
 
     fn settled(&self) -> Timestamp {
         self.unacknowledged.first().copied().unwrap_or(self.next_timestamp)
-    }
-
-    fn on_control(&mut self, now: Nanos, message: ControlMessage) {
-        self.membership.on_heard(now);
-        match message {
-            ControlMessage::Welcome { config, partition, servers } => self.on_welcome(now, config, partition, &servers),
-            ControlMessage::UnitDoneHeard { sequence } => {
-                self.accounts.unheard.retain(|(unheard, _)| *unheard > sequence);
-            }
-            ControlMessage::Assigned { sequence, assignment } => self.on_assigned(sequence, assignment),
-            ControlMessage::Shutdown(shutdown) => self.on_shutdown(shutdown),
-            // A heartbeat was heard above; the rest is not for workers.
-            _ => {}
-        }
-    }
-
-    fn on_welcome(&mut self, now: Nanos, config: JobConfig, partition: Partition, servers: &[NodeInfo]) {
-        if !partition.is_whole() || self.job.is_some() && partition.epoch <= self.partition.epoch {
-            return;
-        }
-        for server in servers {
-            let address = server.address.clone();
-            self.outputs.push_back(Output::Connect { peer: server.node, address });
-        }
-        self.identity.epoch = partition.epoch;
-        self.partition = partition;
-        self.membership.on_welcome();
-        if self.job.is_none() {
-            self.times = vec![TableTime::default(); config.tables.len()];
-            self.job = Some(config);
-            self.outputs.push_back(Output::Event(WorkerEvent::Welcome));
-        } else {
-            self.slice_again(now);
-        }
-    }
-
-    fn on_shutdown(&mut self, shutdown: Shutdown) {
-        if self.membership.on_shutdown(&self.identity, &mut self.outputs) {
-            self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
-        }
-    }
-
-    fn on_assigned(&mut self, sequence: u64, assignment: Assignment) {
-        if sequence != self.question.sequence || !std::mem::take(&mut self.question.is_open) {
-            return;
-        }
-        let unit = match assignment {
-            Assignment::Unit(unit) => Some(unit),
-            Assignment::Finished => None,
-        };
-        self.outputs.push_back(Output::Event(WorkerEvent::Assigned(unit)));
-    }
-}
-
-impl Machine for Worker {
-    type Event = WorkerEvent;
-
-    fn handle(&mut self, now: Nanos, input: Input) {
-        match input {
-            Input::Frame { from: NodeId::SCHEDULER, frame } if frame.header.kind == Kind::Control => {
-                if let Ok(message) = ControlMessage::from_frame(&frame)
-                    && self.identity.is_ruled_by(&frame.header)
-                {
-                    self.on_control(now, message);
-                }
-            }
-            Input::Frame { from, frame } => self.on_answer(now, from, &frame),
-            Input::Connected { peer: NodeId::SCHEDULER, incarnation } => {
-                let end = self.membership.on_connected(now, incarnation, &self.identity, &mut self.outputs);
-                if let Some(shutdown) = end {
-                    self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
-                }
-                self.ask_again();
-            }
-            Input::Connected { peer, .. } => {
-                self.connected.insert(peer);
-                self.send_open_to(now, peer);
-            }
-            Input::Lost { peer: NodeId::SCHEDULER, .. } => self.membership.on_lost(now),
-            Input::Lost { peer, .. } => {
-                self.connected.remove(&peer);
-            }
-            Input::Refused { peer, reason } => {
-                let message = format!("{}: {peer} refuses this node: {reason}", self.identity.node);
-                let shutdown = Shutdown { exit_code: crate::error::ExitCode::CannotStart as u8, message };
-                self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
-            }
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Nanos) {
-        if let Some(shutdown) = self.membership.on_timeout(now, &self.identity, &mut self.outputs) {
-            self.outputs.push_back(Output::Event(WorkerEvent::Ended(shutdown)));
-        }
-        if now >= self.resend_at {
-            self.send_overdue(now);
-        }
-    }
-
-    fn poll_timeout(&self) -> Option<Nanos> {
-        let resend = (!self.operations.is_empty() || self.question.is_open || !self.accounts.unheard.is_empty())
-            .then_some(self.resend_at);
-        [self.membership.poll_timeout(), resend].into_iter().flatten().min()
-    }
-
-    fn poll_output(&mut self) -> Option<Output<WorkerEvent>> {
-        self.outputs.pop_front()
     }
 }
