@@ -64,6 +64,10 @@ impl Table {
     /// # Errors
     /// When the spec asks for a dtype, width, size or update function that cannot be.
     pub fn new(spec: &TableSpec, owned: &[KeyRange], pool: &Arc<Pool>) -> Result<Table, StoreError> {
+        if spec.name.contains(char::is_control) {
+            let reason = "its name holds a control character".to_owned();
+            return Err(StoreError::Declaration { table: spec.name.escape_debug().to_string(), reason });
+        }
         if spec.width == 0 || usize::from(spec.width) > limit::WIDTH {
             let reason = format!("width {} is not between 1 and {}", spec.width, limit::WIDTH);
             return Err(StoreError::Declaration { table: spec.name.clone(), reason });

@@ -54,9 +54,12 @@ impl ModelLayout {
     /// Plans a file of these parts, which are ordered by table and range and do not overlap.
     ///
     /// # Errors
-    /// When parts are out of order, name a table that is not there, or the file would exceed 2^64 bytes.
+    /// When a name holds a control character, parts are out of order, name a table that is not there, or the file would exceed 2^64 bytes.
     pub fn new(meta: &ModelMeta, parts: &[Part], with_state: bool) -> Result<ModelLayout, StoreError> {
         let damaged = |reason: &str| StoreError::Damaged(reason.to_owned());
+        if !meta.is_printable() {
+            return Err(damaged("a name in its descriptor holds a control character"));
+        }
         let descriptor = postcard::to_stdvec(meta).map_err(|_| damaged("its descriptor cannot be encoded"))?;
         let mut sections: Vec<Section> = Vec::new();
         for (index, part) in parts.iter().enumerate() {

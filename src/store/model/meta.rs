@@ -59,6 +59,13 @@ pub struct ModelMeta {
 }
 
 impl ModelMeta {
+    /// Whether every name fits one line of a terminal, as messages and listings print them.
+    pub(super) fn is_printable(&self) -> bool {
+        let tables = self.tables.iter().map(|table| &table.name);
+        let entries = self.metadata.iter().flat_map(|(name, value)| [name, value]);
+        !tables.chain(entries).any(|text| text.contains(char::is_control))
+    }
+
     /// The value of the first metadata entry with this name.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {

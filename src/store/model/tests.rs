@@ -225,6 +225,19 @@ fn a_damaged_file_is_refused_by_name() {
     assert_eq!(refusal(&values), "damaged model file: values of table `counts` have a wrong checksum");
 }
 
+#[test]
+fn a_name_that_would_break_a_message_in_two_is_refused() {
+    let place = GOLDEN.windows(6).position(|bytes| bytes == b"counts").expect("a table's name") + 3;
+    let mut broken = GOLDEN.to_vec();
+    broken[place] = b'\n';
+    let header = u32::from_le_bytes(broken[12..16].try_into().unwrap());
+    let sections = u32::from_le_bytes(broken[16..20].try_into().unwrap());
+    let header = directory::header_bytes(u64::from(header), u64::from(sections)).expect("a size");
+    let crc32 = directory::header_crc32(&broken[..header as usize]);
+    broken[20..24].copy_from_slice(&crc32.to_le_bytes());
+    assert_eq!(refusal(&broken), "damaged model file: its descriptor holds a name with a control character");
+}
+
 proptest! {
     #[test]
     fn a_header_of_garbage_never_panics(places in prop::collection::vec((0usize..400, any::<u8>()), 1..6), cut in any::<prop::sample::Index>()) {

@@ -57,6 +57,9 @@ impl<'a> ModelView<'a> {
         if !rest.is_empty() || meta.tables.len() > limit::TABLES {
             return Err(damaged("its descriptor has a wrong length"));
         }
+        if !meta.is_printable() {
+            return Err(damaged("its descriptor holds a name with a control character"));
+        }
         let sections = directory.iter().map(|entry| section_of(bytes, &meta, entry)).collect::<Result<Vec<_>, _>>()?;
         let ordered =
             |pair: &[SectionView<'_>]| (pair[0].table, pair[0].range.end) <= (pair[1].table, pair[1].range.begin);
