@@ -3,6 +3,7 @@
 use super::dtype::DType;
 use crate::id::TableId;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A table as the job declares it; the same on every node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub enum Layout {
     Dense,
 }
 
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layout::Sparse => "sparse",
+            Layout::Dense => "dense",
+        })
+    }
+}
+
 /// What a server does with an aggregated push. Numbers are per key and element.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum UpdateFunction {
@@ -51,6 +61,18 @@ pub enum UpdateFunction {
     Assign,
     /// FTRL-proximal (McMahan et al., KDD 2013, algorithm 1); push is the gradient, state is (z, n). f32 only.
     Ftrl(Ftrl),
+}
+
+impl fmt::Display for UpdateFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpdateFunction::Sum => f.write_str("sum"),
+            UpdateFunction::Assign => f.write_str("assign"),
+            UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) => {
+                write!(f, "ftrl with alpha {alpha}, beta {beta}, l1 {l1}, l2 {l2}")
+            }
+        }
+    }
 }
 
 /// Parameters of FTRL-proximal, with the paper's names.

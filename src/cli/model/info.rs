@@ -42,7 +42,7 @@ fn has_state(view: &ModelView<'_>) -> bool {
 
 fn shape(table: &TableMeta) -> String {
     let TableMeta { width, dtype, key_end, layout, update, .. } = table;
-    format!("{width} x {dtype} a key, keys below {}, {layout:?}, {update:?}", grouped(*key_end))
+    format!("{width} x {dtype} a key, keys below {}, {layout}, {update}", grouped(*key_end))
 }
 
 /// Keys with any value that is not zero; the sign of a zero does not count.
