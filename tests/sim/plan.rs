@@ -13,7 +13,7 @@ use std::time::Duration;
 const UNIVERSE: u64 = 48;
 /// Keys of a dense table, and of one whose pushes need several segments.
 const DENSE_KEYS: u64 = 60;
-const LARGE_KEYS: u64 = 36_000;
+const LARGE_KEYS: u64 = 90_000;
 /// Added by a push that depends on an earlier one; far above what others add.
 pub(crate) const HIGH: i64 = 1 << 32;
 
@@ -142,7 +142,7 @@ pub(crate) fn part_of(spec: &TableSpec, random: &mut SimRandom) -> Part {
 }
 
 fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
-    let large = random.happens(0.06);
+    let large = random.happens(0.1);
     let table = |id: u16, random: &mut SimRandom| {
         let dense = random.happens(0.4);
         let is_large = large && id == 0;
