@@ -11,7 +11,7 @@ demo: release
 	@mkdir -p $(DEMO)
 	$(PROGRAM) train \
 	    --train tests/data/nycflights.train.svm.zst --test tests/data/nycflights.test.svm.zst \
-	    --alpha 0.1 --beta 1 --l1 1 --l2 0 \
+	    --servers 2 --workers 2 --alpha 0.1 --beta 1 --l1 1 --l2 0 \
 	    --model $(DEMO)/nycflights.model --json $(DEMO)/nycflights.json
 
 release:
