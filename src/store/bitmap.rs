@@ -1,55 +1,59 @@
 //! Key to slot by presence bits: for tables whose keys fill a fair part of their key space.
 //!
-//! The owned ranges are cut into chunks of 512 possible keys. A chunk has one bit a key, the rank of
-//! each 64-bit word, and the units that hold its rows in key order; so a key's slot is two loads and
-//! a count of bits, without a search, and the keys themselves are not stored.
+//! The owned ranges are cut into chunks of 256 possible keys. A chunk has one bit and one byte a key:
+//! whether it is there, and which of the chunk's rows is its own. Rows lie in the order in which
+//! their keys came, so an insert moves nothing and a slot stays what it is; the keys themselves are
+//! not stored, and a key's slot is three loads without a search.
 
 use super::column::UNIT_ROWS;
 use super::element::Element;
 use super::index::NO_SLOT;
 use super::rows::Rows;
 use crate::keyspace::KeyRange;
+use crate::simd::prefetch;
 
-/// Keys that one chunk can hold.
-const CHUNK_SPAN: usize = 512;
+/// Keys that one chunk can hold: as many as a byte can number.
+const CHUNK_SPAN: usize = 256;
 const CHUNK_SHIFT: u32 = CHUNK_SPAN.trailing_zeros();
 const WORDS: usize = CHUNK_SPAN / 64;
 
-/// One chunk: two cache lines.
+/// Keys that are located together.
+const LOCATE_BLOCK: usize = 64;
+
+/// One chunk: five cache lines, of which a key needs two.
 #[derive(Clone)]
 #[repr(align(64))]
 struct Chunk {
+    /// The row of each present key, in the order of their coming.
+    rows: [u8; CHUNK_SPAN],
     present: [u64; WORDS],
     units: [u32; CHUNK_SPAN / UNIT_ROWS],
-    ranks: [u16; WORDS],
     count: u16,
 }
 
 impl Chunk {
-    const EMPTY: Chunk = Chunk { present: [0; WORDS], units: [0; CHUNK_SPAN / UNIT_ROWS], ranks: [0; WORDS], count: 0 };
+    const EMPTY: Chunk =
+        Chunk { rows: [0; CHUNK_SPAN], present: [0; WORDS], units: [0; CHUNK_SPAN / UNIT_ROWS], count: 0 };
 
-    /// The number of keys present before `place`, and whether `place` is present.
+    /// The slot of a place; [`NO_SLOT`] when its key is not there.
     #[inline]
-    fn rank(&self, place: usize) -> (usize, bool) {
-        let word = self.present[place / 64 % WORDS];
-        let below = word & ((1 << (place % 64)) - 1);
-        let rank = usize::from(self.ranks[place / 64 % WORDS]) + below.count_ones() as usize;
-        (rank, word >> (place % 64) & 1 == 1)
+    fn slot(&self, place: usize) -> u32 {
+        let present = self.present[place / 64 % WORDS] >> (place % 64) & 1 == 1;
+        let row = usize::from(self.rows[place % CHUNK_SPAN]);
+        let slot = self.units[row / UNIT_ROWS] * UNIT_ROWS as u32 + (row % UNIT_ROWS) as u32;
+        if present { slot } else { NO_SLOT }
     }
 
-    #[inline]
-    fn slot(&self, rank: usize) -> u32 {
-        self.units[rank / UNIT_ROWS % self.units.len()] * UNIT_ROWS as u32 + (rank % UNIT_ROWS) as u32
-    }
-
-    fn set(&mut self, places: impl Iterator<Item = usize>) {
-        places.for_each(|place| self.present[place / 64] |= 1 << (place % 64));
-        let mut rank = 0;
-        for (word, ranks) in self.present.iter().zip(&mut self.ranks) {
-            *ranks = rank;
-            rank += word.count_ones() as u16;
+    /// Gives a place that is not there the next row; gives its slot.
+    fn insert<T: Element>(&mut self, rows: &mut Rows<T>, place: usize) -> u32 {
+        let row = usize::from(self.count);
+        if row.is_multiple_of(UNIT_ROWS) {
+            self.units[row / UNIT_ROWS] = rows.add_unit();
         }
-        self.count = rank;
+        self.rows[place] = row as u8;
+        self.present[place / 64] |= 1 << (place % 64);
+        self.count += 1;
+        self.slot(place)
     }
 }
 
@@ -63,7 +67,6 @@ struct Part {
 pub(super) struct BitmapIndex {
     parts: Vec<Part>,
     chunks: Vec<Chunk>,
-    gaps: Vec<u16>,
 }
 
 impl BitmapIndex {
@@ -75,7 +78,7 @@ impl BitmapIndex {
             parts.push(Part { range, first_chunk: chunk_count });
             chunk_count += range.span().div_ceil(CHUNK_SPAN as u64) as usize;
         }
-        BitmapIndex { parts, chunks: vec![Chunk::EMPTY; chunk_count], gaps: Vec::new() }
+        BitmapIndex { parts, chunks: vec![Chunk::EMPTY; chunk_count] }
     }
 
     /// Bytes of the index for this many possible keys, and of the units if each chunk has one.
@@ -98,37 +101,44 @@ impl BitmapIndex {
                 missing += keys.len();
                 return;
             };
-            for (slot, &key) in slots.iter_mut().zip(keys) {
-                let offset = key - part.range.begin;
-                let chunk = &self.chunks[part.first_chunk + (offset >> CHUNK_SHIFT) as usize];
-                let (rank, present) = chunk.rank(offset as usize % CHUNK_SPAN);
-                *slot = if present { chunk.slot(rank) } else { NO_SLOT };
-                missing += usize::from(!present);
+            for (keys, slots) in keys.chunks(LOCATE_BLOCK).zip(slots.chunks_mut(LOCATE_BLOCK)) {
+                missing += self.locate_block(part, keys, slots);
             }
         });
         missing
     }
 
-    /// Inserts keys that are owned, ascending and unknown. Adds the key ranges whose rows moved to
-    /// `moved`, ascending.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
-        let mut rest = keys;
-        while let Some(&key) = rest.first() {
-            let part = self.parts.partition_point(|part| part.range.end <= key);
-            let Part { range, first_chunk } = self.parts[part];
-            let index = (key - range.begin) >> CHUNK_SHIFT;
-            let chunk_begin = range.begin + (index << CHUNK_SHIFT);
-            let in_chunk = |key: u64| key < range.end && key - chunk_begin < CHUNK_SPAN as u64;
-            let count = rest.iter().take_while(|&&key| in_chunk(key)).count();
-            let (now, later) = rest.split_at(count);
-            let chunk = &mut self.chunks[first_chunk + index as usize];
-            self.gaps.clear();
-            let place = |&key: &u64| (key - chunk_begin) as usize;
-            self.gaps.extend(now.iter().map(|key| chunk.rank(place(key)).0 as u16));
-            rows.open_gaps(&mut chunk.units, usize::from(chunk.count), &self.gaps);
-            chunk.set(now.iter().map(place));
-            moved.push(KeyRange::new(key, chunk_begin.saturating_add(CHUNK_SPAN as u64).min(range.end)));
-            rest = later;
+    /// Two passes, so that the misses of many keys overlap.
+    fn locate_block(&self, part: &Part, keys: &[u64], slots: &mut [u32]) -> usize {
+        let place = |key: u64| {
+            let offset = key - part.range.begin;
+            (&self.chunks[part.first_chunk + (offset >> CHUNK_SHIFT) as usize], offset as usize % CHUNK_SPAN)
+        };
+        for &key in keys {
+            let (chunk, place) = place(key);
+            prefetch(&chunk.present);
+            prefetch(&chunk.rows[place]);
+        }
+        let mut missing = 0;
+        for (slot, &key) in slots.iter_mut().zip(keys) {
+            let (chunk, place) = place(key);
+            *slot = chunk.slot(place);
+            missing += usize::from(*slot == NO_SLOT);
+        }
+        missing
+    }
+
+    /// Inserts those of the ascending, owned keys whose slot is [`NO_SLOT`], and gives them one.
+    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], slots: &mut [u32]) {
+        let mut next = 0;
+        for (slot, &key) in slots.iter_mut().zip(keys).filter(|(slot, _)| **slot == NO_SLOT) {
+            while self.parts[next].range.end <= key {
+                next += 1;
+            }
+            let part = &self.parts[next];
+            let offset = key - part.range.begin;
+            let chunk = &mut self.chunks[part.first_chunk + (offset >> CHUNK_SHIFT) as usize];
+            *slot = chunk.insert(rows, offset as usize % CHUNK_SPAN);
         }
     }
 
@@ -147,11 +157,11 @@ impl BitmapIndex {
                 let chunk_begin = part.range.begin + (index << CHUNK_SHIFT);
                 keys.clear();
                 slots.clear();
-                for (rank, place) in chunk.places().enumerate() {
+                for place in chunk.places() {
                     let key = chunk_begin + place as u64;
                     if wanted.contains(key) {
                         keys.push(key);
-                        slots.push(chunk.slot(rank));
+                        slots.push(chunk.slot(place));
                     }
                 }
                 if !keys.is_empty() {

@@ -30,16 +30,6 @@ impl Index {
         }
     }
 
-    /// Inserts keys that are owned, ascending and unknown. Adds the key ranges whose rows moved to
-    /// `moved`, ascending; elsewhere slots stay as they were.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
-        match self {
-            Index::Dense(_) => {}
-            Index::Bitmap(bitmap) => bitmap.insert(rows, keys, moved),
-            Index::Sorted(sorted) => sorted.insert(rows, keys, moved),
-        }
-    }
-
     /// Visits the known keys of `range` with their slots, ascending, in blocks of at most 512.
     pub(super) fn walk<T: Element>(&self, rows: &Rows<T>, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {
         match self {

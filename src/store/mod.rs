@@ -3,9 +3,9 @@
 //! * A [`Table`] holds one shard's owned ranges of one table. It belongs to the shard's thread; nothing locks.
 //! * Rows lie in *units* of 64 slots (`column`), the same slot in each column: values, update state,
 //!   and in sequential tables the sums of the open step (`rows`). State never moves without its value.
-//! * An index maps keys to slots (`index`): arithmetic for dense tables, presence bits with ranks
-//!   where keys fill their space (`bitmap`), ordered keys in chunks elsewhere (`sorted`). Keys of a
-//!   chunk lie in key order; an insert moves rows inside its chunk only.
+//! * An index maps keys to slots (`index`): arithmetic for dense tables, presence bits
+//!   where keys fill their space (`bitmap`), ordered keys in chunks elsewhere (`sorted`). An insert
+//!   moves no rows under presence bits, and rows of its own chunk under ordered keys.
 //! * Everything that can be wrong with a request is found by `check_*`; after that, applying cannot fail.
 //! * Sections of the model file are written from the rows in key order (`section`), so the bytes
 //!   depend on the model alone, not on how it was cut into shards (`model`).

@@ -22,7 +22,7 @@ use zerocopy::{FromBytes, IntoBytes};
 pub(super) const BLOCK: usize = 256;
 
 /// A table may spend this much on presence bits and their units before it has keys.
-const BITMAP_START_BYTES: u64 = 4 << 20;
+const BITMAP_START_BYTES: u64 = 16 << 20;
 
 /// Keys of a dense table in one shard.
 const DENSE_KEYS_MAX: u64 = 1 << 30;
@@ -93,16 +93,22 @@ impl<T: Element> TypedTable<T> {
         if missing == 0 {
             return;
         }
-        self.missing.clear();
-        let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| **slot == NO_SLOT);
-        self.missing.extend(unknown.map(|(&key, _)| key));
-        self.moved.clear();
-        self.index.insert(&mut self.rows, &self.missing, &mut self.moved);
         self.key_count += missing as u64;
-        if self.index_by_bits_where_it_pays() {
-            self.index.locate(&self.rows, keys, &mut self.slots);
-        } else {
-            self.locate_moved(keys);
+        match &mut self.index {
+            Index::Dense(_) => {}
+            Index::Bitmap(bitmap) => bitmap.insert(&mut self.rows, keys, &mut self.slots),
+            Index::Sorted(sorted) => {
+                self.missing.clear();
+                let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| **slot == NO_SLOT);
+                self.missing.extend(unknown.map(|(&key, _)| key));
+                self.moved.clear();
+                sorted.insert(&mut self.rows, &self.missing, &mut self.moved);
+                if self.index_by_bits_where_it_pays() {
+                    self.index.locate(&self.rows, keys, &mut self.slots);
+                } else {
+                    self.locate_moved(keys);
+                }
+            }
         }
     }
 
@@ -193,9 +199,9 @@ impl<T: Element> TypedTable<T> {
         let mut bitmap = BitmapIndex::new(&self.owned);
         let mut targets = [NO_SLOT; 512];
         self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
-            bitmap.insert(&mut rows, keys, &mut Vec::new());
             let targets = &mut targets[..keys.len()];
-            bitmap.locate(keys, targets);
+            targets.fill(NO_SLOT);
+            bitmap.insert(&mut rows, keys, targets);
             for (&target, &source) in targets.iter().zip(slots) {
                 rows.copy_row(target, &self.rows, source);
             }
