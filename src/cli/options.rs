@@ -62,7 +62,7 @@ options! {
         /// Passes over the training data [default: 1].
         #[arg(long, env = "PARASHARD_PASSES", value_name = "N")]
         passes: u32,
-        /// Rows of a minibatch once training has warmed up [default: 1024].
+        /// Rows of a minibatch once training has warmed up [default: 512].
         #[arg(long, env = "PARASHARD_MINIBATCH", value_name = "ROWS")]
         minibatch: u32,
         /// Learning algorithm [default: ftrl].

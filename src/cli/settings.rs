@@ -87,7 +87,7 @@ impl JobSettings {
             key_end: options.key_end,
             bits: options.bits.unwrap_or(22),
             passes: options.passes.unwrap_or(1),
-            minibatch: options.minibatch.unwrap_or(1024),
+            minibatch: options.minibatch.unwrap_or(512),
             algorithm: options.algorithm.unwrap_or(AlgorithmOption::Ftrl),
             alpha: options.alpha.unwrap_or(0.1),
             beta: options.beta.unwrap_or(1.0),

@@ -138,8 +138,11 @@ fn update_rows<T: Element>(update: &Update<T>, rows: &mut Rows<T>, block: &mut B
             .zip(pushed.chunks_exact(width))
             .for_each(|(&slot, row)| rows.values.row_mut(slot).copy_from_slice(row)),
         Update::Stateful(function) if width == 1 => {
-            for (slots, pushed) in slots.chunks(BLOCK).zip(pushed.chunks(BLOCK)) {
-                update_block(function.as_ref(), rows, block, slots, pushed);
+            for (index, pushed) in pushed.chunks(BLOCK).enumerate() {
+                let (now, later) = slots[index * BLOCK..].split_at(pushed.len());
+                // The misses of the next block overlap with the work on this one.
+                later.iter().take(BLOCK).for_each(|&slot| rows.prefetch(slot));
+                update_block(function.as_ref(), rows, block, now, pushed);
             }
         }
         Update::Stateful(function) => {
@@ -163,7 +166,6 @@ fn update_block<T: Element>(
     let state = &mut block.state[..slots.len() * function.numbers()];
     let values = &mut block.values[..slots.len()];
     for (&slot, value) in slots.iter().zip(values.iter_mut()) {
-        rows.state.prefetch(slot);
         *value = rows.values.number(slot);
     }
     transpose(&rows.state, slots, state);

@@ -99,6 +99,13 @@ impl<T: Element> Rows<T> {
         }
     }
 
+    /// Asks the cache for a row's value and state.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u32) {
+        self.values.prefetch(slot);
+        self.state.prefetch(slot);
+    }
+
     /// Copies one row from another set of columns with the same widths.
     pub(super) fn copy_row(&mut self, slot: u32, source: &Rows<T>, source_slot: u32) {
         self.values.row_mut(slot).copy_from_slice(source.values.row(source_slot));

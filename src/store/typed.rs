@@ -144,6 +144,7 @@ impl<T: Element> TypedTable<T> {
         for (keys, out) in keys.chunks(BLOCK).zip(out.chunks_mut(BLOCK * self.width())) {
             let slots = &mut slots[..keys.len()];
             self.index.locate(&self.rows, keys, slots);
+            slots.iter().filter(|&&slot| slot != NO_SLOT).for_each(|&slot| self.rows.values.prefetch(slot));
             self.gather_slots(slots, out);
         }
     }
