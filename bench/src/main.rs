@@ -2,9 +2,11 @@
 //!
 //! `parashard bench …` executes this program, found beside it.
 
+mod aggregate;
 mod cluster;
 mod raw;
 mod round_trip;
+mod sample;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -21,6 +23,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Adding a push to a table, on one core and without a network, beside a hash map of the same keys.
+    Aggregate {
+        /// Interleaved runs; the table shows their medians.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Also write the rows as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Round trips over loopback: a one-key push and pull and a dense push, beside raw TCP of the same bytes.
     RoundTrip {
         /// Interleaved runs; the table shows their medians.
@@ -44,6 +55,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     match Arguments::parse().command {
+        Command::Aggregate { runs, json } => aggregate::run(runs.max(1), json.as_deref()),
         Command::RoundTrip { runs, json } => round_trip::run(runs.max(1), json.as_deref()),
     }
 }

@@ -1,5 +1,6 @@
 //! The kernels compiled for AVX2.
 
+use super::chunk::KeyChunk;
 use super::scalar::{self, FtrlRate};
 
 /// Proof that the processor has AVX2: only [`Avx2::detect`] makes one.
@@ -37,4 +38,5 @@ instantiate!(add_i64(target: &mut [i64], source: &[i64]));
 instantiate!(add_u32(target: &mut [u32], source: &[u32]));
 instantiate!(all_finite_f32(numbers: &[f32]) -> bool);
 instantiate!(all_finite_f64(numbers: &[f64]) -> bool);
+instantiate!(locate(chunk: &KeyChunk<'_>, keys: &[u64], places: &mut [u32]) -> usize);
 instantiate!(strictly_ascending(keys: &[u64]) -> bool);

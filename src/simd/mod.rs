@@ -13,10 +13,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod chunk;
 mod level;
 mod prefetch;
 mod scalar;
 
+pub use chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
 pub use level::{Level, SimdError, check_environment, level};
 pub use prefetch::prefetch;
 pub use scalar::FtrlRate;
@@ -66,6 +68,11 @@ kernel! {
 kernel! {
     /// Whether no number is infinite or NaN.
     all_finite_f64(numbers: &[f64]) -> bool
+}
+kernel! {
+    /// The place of each key in a chunk of an ordered array, [`NO_PLACE`] for those that are not
+    /// there; gives the number of these. `u64::MAX` is no key.
+    locate(chunk: &KeyChunk<'_>, keys: &[u64], places: &mut [u32]) -> usize
 }
 kernel! {
     /// Whether each key is greater than the one before it.

@@ -1,5 +1,7 @@
 //! The oracle: what each kernel computes, element by element.
 
+pub(super) use super::chunk::locate;
+
 /// Parameters of FTRL-proximal, with the paper's names (McMahan et al., KDD 2013, algorithm 1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FtrlRate {

@@ -1,5 +1,6 @@
 //! Every instruction set of this machine against the oracle, bit for bit.
 
+use super::chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
 use super::level::{InstructionSet, Level};
 use super::scalar::{self, FtrlRate};
 use proptest::prelude::*;
@@ -95,6 +96,49 @@ proptest! {
         let ascending = keys.windows(2).all(|pair| pair[0] < pair[1]);
         prop_assert_eq!(scalar::strictly_ascending(&keys), ascending);
         on_each_set!(set, set.strictly_ascending(&keys), |level, found| assert_eq!(found, ascending, "{level}"));
+    }
+}
+
+/// Ascending keys, close together or far apart, up to the largest there is.
+fn ascending(count_max: usize) -> impl Strategy<Value = Vec<u64>> {
+    let key = prop_oneof![0u64..700, any::<u64>(), u64::MAX - 300..u64::MAX];
+    prop::collection::btree_set(key, 0..count_max)
+        .prop_map(|keys| keys.into_iter().filter(|&key| key < u64::MAX).collect())
+}
+
+proptest! {
+    #[test]
+    fn keys_are_found_where_they_are(
+        own in ascending(UNIT_KEYS * CHUNK_UNITS),
+        others in ascending(100),
+        holes in prop::collection::vec(any::<bool>(), 1..9),
+    ) {
+        let mut units = [[u64::MAX; UNIT_KEYS]; CHUNK_UNITS];
+        let mut rest = own.as_slice();
+        // Units need not be full.
+        for (unit, short) in units.iter_mut().zip(holes.iter().cycle()) {
+            let count = rest.len().min(UNIT_KEYS - 17 * usize::from(*short));
+            unit[..count].copy_from_slice(&rest[..count]);
+            rest = &rest[count..];
+        }
+        let held = &own[..own.len() - rest.len()];
+        let firsts = units.map(|unit| unit[0]);
+        let places = std::array::from_fn(|unit| 1000 * unit as u32);
+        let chunk = KeyChunk { firsts: &firsts, units: units.each_ref(), places };
+        let mut keys: Vec<u64> = others.into_iter().chain(held.iter().copied()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let place = |key: u64| {
+            let found = (0..CHUNK_UNITS).find_map(|unit| Some((unit, units[unit].iter().position(|&own| own == key)?)));
+            found.map_or(NO_PLACE, |(unit, lane)| 1000 * unit as u32 + lane as u32)
+        };
+        let expected: Vec<u32> = keys.iter().map(|&key| place(key)).collect();
+        let missing = expected.iter().filter(|&&place| place == NO_PLACE).count();
+        let mut found = vec![7; keys.len()];
+        prop_assert_eq!(scalar::locate(&chunk, &keys, &mut found), missing);
+        prop_assert_eq!(&found, &expected);
+        on_each_set!(set, { let mut found = vec![7; keys.len()]; (set.locate(&chunk, &keys, &mut found), found) },
+            |level, found: (usize, Vec<u32>)| assert_eq!(found, (missing, expected.clone()), "{level}"));
     }
 }
 

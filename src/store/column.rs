@@ -129,6 +129,37 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         &mut self.extents[extent][row]
     }
 
+    /// Visits the only numbers of rows of width 1 with as many others. The rows of one extent that
+    /// follow each other are found without asking for it again.
+    #[inline]
+    pub(super) fn for_each_mut<U>(&mut self, slots: &[u32], others: &[U], mut visit: impl FnMut(&mut T, &U)) {
+        let (mut current, mut numbers) = (usize::MAX, &mut [][..]);
+        for (&slot, other) in slots.iter().zip(others) {
+            let (extent, row) = self.geometry.extent(slot);
+            if extent != current {
+                (current, numbers) = (extent, &mut self.extents[extent]);
+            }
+            visit(&mut numbers[row], other);
+        }
+    }
+
+    /// Reads the only numbers of rows of width 1; `otherwise` where the slot is `absent`.
+    #[inline]
+    pub(super) fn read_each(&self, slots: &[u32], out: &mut [T], absent: u32, otherwise: T) {
+        let (mut current, mut numbers) = (usize::MAX, &[][..]);
+        for (&slot, out) in slots.iter().zip(out) {
+            if slot == absent {
+                *out = otherwise;
+                continue;
+            }
+            let (extent, row) = self.geometry.extent(slot);
+            if extent != current {
+                (current, numbers) = (extent, &self.extents[extent]);
+            }
+            *out = numbers[row];
+        }
+    }
+
     /// The rows from `slot` to the end of its extent, at most `count`.
     pub(super) fn run(&self, slot: u32, count: usize) -> &[T] {
         let (extent, row) = self.geometry.extent(slot);

@@ -46,6 +46,11 @@ impl Directory {
         (self.order[entry], self.starts.get(entry + 1).copied().unwrap_or(u64::MAX))
     }
 
+    /// Number of chunks from the one of `first` to the one of `last`.
+    pub(super) fn chunks_between(&self, first: u64, last: u64) -> usize {
+        self.entry_of(last) - self.entry_of(first) + 1
+    }
+
     /// All chunks from the one of `key` on.
     pub(super) fn chunks_from(&self, key: u64) -> impl Iterator<Item = u32> {
         self.order[self.entry_of(key)..].iter().copied()

@@ -20,6 +20,7 @@ mod element;
 mod error;
 mod index;
 mod model;
+mod positions;
 mod push;
 mod rows;
 mod section;
@@ -30,6 +31,7 @@ mod update;
 
 pub use error::StoreError;
 pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, Rows, SectionView, TableMeta};
+pub use positions::Positions;
 pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
 

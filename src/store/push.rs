@@ -3,6 +3,7 @@
 use super::column::{Column, UNIT_ROWS};
 use super::element::Element;
 use super::index::Index;
+use super::positions::Positions;
 use super::rows::Rows;
 use super::typed::{BLOCK, TypedTable, numbers};
 use super::update::{StateUpdate, Update};
@@ -51,6 +52,12 @@ impl<T: Element> TypedTable<T> {
         let slots = std::mem::take(&mut self.slots);
         self.push_slots(mode, &slots, values);
         self.slots = slots;
+    }
+
+    /// Takes checked values for all keys of a list whose positions are remembered.
+    pub(super) fn push_at(&mut self, mode: Mode, keys: &[u64], positions: &mut Positions, values: &[u8]) {
+        self.place_at(keys, positions);
+        self.push_slots(mode, positions.slots(), &numbers::<T>(values));
     }
 
     fn push_dense(&mut self, mode: Mode, range: KeyRange, frame_range: KeyRange, values: &[T]) {
@@ -123,10 +130,9 @@ impl<T: Element> TypedTable<T> {
 fn update_rows<T: Element>(update: &Update<T>, rows: &mut Rows<T>, block: &mut Block<T>, slots: &[u32], pushed: &[T]) {
     let width = rows.values.width();
     match update {
-        Update::Sum if width == 1 => slots.iter().zip(pushed).for_each(|(&slot, &number)| {
-            let value = rows.values.number_mut(slot);
-            *value = value.plus(number);
-        }),
+        Update::Sum if width == 1 => {
+            rows.values.for_each_mut(slots, pushed, |value, &number| *value = value.plus(number));
+        }
         Update::Sum => {
             slots
                 .iter()

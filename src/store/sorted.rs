@@ -10,12 +10,22 @@ use super::column::{Column, UNIT_ROWS};
 use super::directory::Directory;
 use super::element::Element;
 use super::index::NO_SLOT;
+use super::positions::Span;
 use super::rows::Rows;
 use crate::keyspace::KeyRange;
-use crate::simd::prefetch;
+use crate::simd::{self, KeyChunk, prefetch};
 
 const CHUNK_UNITS: usize = 8;
 const CHUNK_KEYS: usize = CHUNK_UNITS * UNIT_ROWS;
+
+/// With as many keys a chunk or more, a list is located chunk by chunk.
+const KEYS_A_CHUNK_MIN: usize = 4;
+
+/// A list with this share of a chunk's keys or more is merged with them; a smaller one is searched for.
+const MERGE_SHARE: usize = 3;
+
+/// Keys of a unit that is not there.
+const NO_KEYS: [u64; UNIT_ROWS] = [u64::MAX; UNIT_ROWS];
 
 /// Keys that are located together.
 const LOCATE_BLOCK: usize = 64;
@@ -51,6 +61,30 @@ impl Chunk {
         }
     }
 
+    /// The chunk as the kernel wants it.
+    fn key_chunk<'a>(&'a self, column: &'a Column<u64>) -> KeyChunk<'a> {
+        let units = self.units.map(|unit| unit_keys(column, unit).first_chunk().unwrap_or(&NO_KEYS));
+        KeyChunk { firsts: &self.firsts, units, places: self.units.map(|unit| unit * UNIT_ROWS as u32) }
+    }
+
+    /// Finds keys by going through the chunk's keys once beside them.
+    fn merge_locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
+        let (mut missing, mut row) = (0, 0);
+        let mut unit = unit_keys(column, self.units[0]);
+        for (slot, &key) in slots.iter_mut().zip(keys) {
+            while row < self.count && unit[row % UNIT_ROWS] < key {
+                row += 1;
+                if row.is_multiple_of(UNIT_ROWS) && row < self.count {
+                    unit = unit_keys(column, self.units[row / UNIT_ROWS]);
+                }
+            }
+            let known = row < self.count && unit[row % UNIT_ROWS] == key;
+            *slot = if known { self.slot(row) } else { NO_SLOT };
+            missing += usize::from(!known);
+        }
+        missing
+    }
+
     /// Cuts the upper half off; no row moves.
     fn split(&mut self) -> Chunk {
         const HALF: usize = CHUNK_UNITS / 2;
@@ -84,6 +118,8 @@ fn lane_of(keys: &[u64], key: u64) -> usize {
 /// Ordered chunks.
 pub(super) struct SortedIndex {
     chunks: Vec<Chunk>,
+    /// For each chunk, how often its rows were moved.
+    versions: Vec<u32>,
     directory: Directory,
     /// Chunks made by the insert under way, with their first key; ordered.
     fresh: Vec<(u64, u32)>,
@@ -96,19 +132,61 @@ impl SortedIndex {
         let begin = owned.first().map_or(0, |range| range.begin);
         let end = owned.last().map_or(0, |range| range.end);
         let directory = Directory::new(KeyRange::new(begin, end));
-        SortedIndex { chunks: vec![Chunk::EMPTY], directory, fresh: Vec::new(), gaps: Vec::new() }
+        SortedIndex { chunks: vec![Chunk::EMPTY], versions: vec![0], directory, fresh: Vec::new(), gaps: Vec::new() }
     }
 
     /// Bytes behind the index.
     pub(super) fn bytes(&self) -> u64 {
-        (self.chunks.capacity() * size_of::<Chunk>()) as u64 + self.directory.bytes()
+        (self.chunks.capacity() * size_of::<Chunk>() + self.versions.capacity() * size_of::<u32>()) as u64
+            + self.directory.bytes()
     }
 
-    /// The slot of each key, [`NO_SLOT`] for unknown ones; gives the number of these.
+    /// The slot of each key, [`NO_SLOT`] for unknown ones; gives the number of these. What is best
+    /// depends on how many of the keys fall into one chunk.
+    pub(super) fn locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
+        let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else { return 0 };
+        if keys.len() >= KEYS_A_CHUNK_MIN * self.directory.chunks_between(first, last) {
+            self.locate_by_chunk(column, keys, slots)
+        } else {
+            self.locate_scattered(column, keys, slots)
+        }
+    }
+
+    /// One chunk after the other, each with all keys that belong to it.
+    fn locate_by_chunk(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
+        let (mut missing, mut begin) = (0, 0);
+        while let Some(&key) = keys.get(begin) {
+            let (chunk, chunk_end) = self.directory.chunk_and_end(key);
+            self.prefetch_chunk_of(column, chunk_end);
+            let count = keys[begin..].iter().take_while(|&&key| key < chunk_end).count();
+            let (keys, slots) = (&keys[begin..begin + count], &mut slots[begin..begin + count]);
+            let chunk = &self.chunks[chunk as usize];
+            missing += if chunk.count == 0 {
+                slots.fill(NO_SLOT);
+                count
+            } else if count * MERGE_SHARE >= chunk.count {
+                chunk.merge_locate(column, keys, slots)
+            } else {
+                simd::locate(&chunk.key_chunk(column), keys, slots)
+            };
+            begin += count;
+        }
+        missing
+    }
+
+    /// Asks the cache for the keys of the chunk that `key` belongs to.
+    fn prefetch_chunk_of(&self, column: &Column<u64>, key: u64) {
+        let chunk = &self.chunks[self.directory.chunk_of(key) as usize];
+        for &unit in &chunk.units[..chunk.count.div_ceil(UNIT_ROWS)] {
+            unit_keys(column, unit).iter().step_by(8).for_each(prefetch);
+        }
+    }
+
+    /// Each key alone, for lists that touch few keys of a chunk.
     ///
     /// Three passes over a block, each asking for the cache lines that the next one reads, so that
     /// the misses of many keys overlap.
-    pub(super) fn locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
+    fn locate_scattered(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
         let mut missing = 0;
         for (keys, slots) in keys.chunks(LOCATE_BLOCK).zip(slots.chunks_mut(LOCATE_BLOCK)) {
             for (slot, &key) in slots.iter_mut().zip(keys) {
@@ -137,6 +215,23 @@ impl SortedIndex {
             }
         }
         missing
+    }
+
+    /// How often the rows of a chunk were moved.
+    #[inline]
+    pub(super) fn version(&self, chunk: u32) -> u32 {
+        self.versions[chunk as usize]
+    }
+
+    /// Which of the ascending keys lie in which chunk.
+    pub(super) fn spans(&self, keys: &[u64], spans: &mut Vec<Span>) {
+        spans.clear();
+        let mut begin = 0;
+        while let Some(&key) = keys.get(begin) {
+            let (chunk, chunk_end) = self.directory.chunk_and_end(key);
+            begin += keys[begin..].iter().take_while(|&&key| key < chunk_end).count();
+            spans.push(Span { chunk, version: self.version(chunk), end: begin as u32 });
+        }
     }
 
     /// Inserts keys that are ascending and unknown. Adds the key ranges whose rows moved to `moved`,
@@ -169,6 +264,7 @@ impl SortedIndex {
                 work.push((self.add_chunk(Chunk::EMPTY, later[0]), later));
             } else if count == CHUNK_KEYS {
                 let upper = self.chunks[chunk as usize].split();
+                self.versions[chunk as usize] = self.versions[chunk as usize].wrapping_add(1);
                 let border = upper.firsts[0];
                 let (below, above) = keys.split_at(keys.partition_point(|&key| key < border));
                 work.push((self.add_chunk(upper, border), above));
@@ -184,6 +280,7 @@ impl SortedIndex {
     fn add_chunk(&mut self, chunk: Chunk, first: u64) -> u32 {
         let id = self.chunks.len() as u32;
         self.chunks.push(chunk);
+        self.versions.push(0);
         let place = self.fresh.partition_point(|&(other, _)| other < first);
         self.fresh.insert(place, (first, id));
         id
@@ -194,6 +291,7 @@ impl SortedIndex {
         if keys.is_empty() {
             return;
         }
+        self.versions[chunk as usize] = self.versions[chunk as usize].wrapping_add(1);
         let chunk = &mut self.chunks[chunk as usize];
         self.gaps.clear();
         self.gaps.extend(keys.iter().map(|&key| chunk.lower_bound(&rows.keys, key) as u16));

@@ -1,6 +1,7 @@
 //! The table as the protocol sees it, whatever its element type.
 
 use super::StoreError;
+use super::positions::Positions;
 use super::push::Mode;
 use super::typed::TypedTable;
 use crate::keyspace::KeyRange;
@@ -123,6 +124,28 @@ impl Table {
     /// frame's, which claims `frame_range`; only keys inside `range` are applied.
     pub fn apply(&mut self, range: KeyRange, frame_range: KeyRange, keys: Option<&[u64]>, values: &[u8]) {
         each!(&mut self.typed, table => table.push(Mode::Apply, range, frame_range, keys, values));
+    }
+
+    /// Finds the positions of the ascending keys of a list that may come again.
+    #[must_use]
+    pub fn remember(&self, keys: &[u64]) -> Positions {
+        each!(&self.typed, table => table.remember(keys))
+    }
+
+    /// Runs the update function once with checked values for all keys of a list; its positions are
+    /// brought up to date. The list's keys are owned.
+    pub fn apply_at(&mut self, keys: &[u64], positions: &mut Positions, values: &[u8]) {
+        each!(&mut self.typed, table => table.push_at(Mode::Apply, keys, positions, values));
+    }
+
+    /// As [`accumulate`](Self::accumulate), by remembered positions.
+    pub fn accumulate_at(&mut self, keys: &[u64], positions: &mut Positions, values: &[u8]) {
+        each!(&mut self.typed, table => table.push_at(Mode::Accumulate, keys, positions, values));
+    }
+
+    /// Writes the values of a list's keys into `out`, by remembered positions. Unknown keys read as zero.
+    pub fn gather_at(&self, keys: &[u64], positions: &mut Positions, out: &mut [u8]) {
+        each!(&self.typed, table => table.gather_at(keys, positions, out));
     }
 
     /// Adds a checked push to the sums of the open step, in the order of calls; where the update is

@@ -1,6 +1,7 @@
 //! Tables against a plain ordered map, for all layouts, types and update functions.
 
 mod plain;
+mod positions;
 
 use super::*;
 use crate::id::TableId;

@@ -36,6 +36,10 @@ pub(super) struct TypedTable<T> {
     pub(super) rows: Rows<T>,
     pub(super) update: Update<T>,
     pub(super) key_count: u64,
+    /// Inserts that may have moved rows or added keys.
+    pub(super) changes: u64,
+    /// Times that the index was built anew, which gives every row another slot.
+    pub(super) rebuilds: u64,
     pool: Arc<Pool>,
     pub(super) slots: Vec<u32>,
     missing: Vec<u64>,
@@ -68,6 +72,8 @@ impl<T: Element> TypedTable<T> {
             rows,
             update,
             key_count,
+            changes: 0,
+            rebuilds: 0,
             pool: Arc::clone(pool),
             slots: Vec::new(),
             missing: Vec::new(),
@@ -94,6 +100,7 @@ impl<T: Element> TypedTable<T> {
             return;
         }
         self.key_count += missing as u64;
+        self.changes += 1;
         match &mut self.index {
             Index::Dense(_) => {}
             Index::Bitmap(bitmap) => bitmap.insert(&mut self.rows, keys, &mut self.slots),
@@ -149,14 +156,20 @@ impl<T: Element> TypedTable<T> {
         }
     }
 
+    /// Writes the values of a list's keys into `out`, by remembered positions.
+    pub(super) fn gather_at(&self, keys: &[u64], positions: &mut super::Positions, out: &mut [u8]) {
+        self.refresh(keys, positions);
+        match <[T]>::mut_from_bytes(out) {
+            Ok(numbers) => self.gather_slots(positions.slots(), numbers),
+            Err(_) => self.gather(KeyRange::ALL, Some(keys), out),
+        }
+    }
+
     /// Writes the values of `slots` into `out`; [`NO_SLOT`] gives zeros.
     pub(super) fn gather_slots(&self, slots: &[u32], out: &mut [T]) {
         let values = &self.rows.values;
         if self.width() == 1 {
-            for (out, &slot) in out.iter_mut().zip(slots) {
-                *out = if slot == NO_SLOT { T::default() } else { values.number(slot) };
-            }
-            return;
+            return values.read_each(slots, out, NO_SLOT, T::default());
         }
         for (out, &slot) in out.chunks_mut(self.width()).zip(slots) {
             if slot == NO_SLOT {
@@ -207,6 +220,7 @@ impl<T: Element> TypedTable<T> {
                 rows.copy_row(target, &self.rows, source);
             }
         });
+        self.rebuilds += 1;
         self.rows = rows;
         self.index = Index::Bitmap(bitmap);
         true
