@@ -137,7 +137,8 @@ fn dense(runs: usize) -> Result<(Point, f64)> {
     let pool = Pool::unbounded();
     let range = KeyRange::new(0, DENSE as u64);
     let mut table = Table::new(&spec(DENSE as u64, Layout::Dense), &[range], &pool)?;
-    let values = vec![0u8; DENSE * 4];
+    // Not zeros: those would be one page of memory, read again and again.
+    let values: Vec<u8> = (0..DENSE).flat_map(|element| (element as f32).to_ne_bytes()).collect();
     let (mut a, b, c) = (vec![0.0f32; DENSE], vec![1.0f32; DENSE], vec![2.0f32; DENSE]);
     let mut point = Point { name: "dense", store: DENSE, request: DENSE, ns_per_key: Vec::new() };
     let mut triad = Point { name: "triad", store: DENSE, request: DENSE, ns_per_key: Vec::new() };

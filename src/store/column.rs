@@ -161,6 +161,7 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
     }
 
     /// The rows from `slot` to the end of its extent, at most `count`.
+    #[inline]
     pub(super) fn run(&self, slot: u32, count: usize) -> &[T] {
         let (extent, row) = self.geometry.extent(slot);
         let numbers = &self.extents[extent][row * self.width..];

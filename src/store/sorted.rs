@@ -67,20 +67,31 @@ impl Chunk {
         KeyChunk { firsts: &self.firsts, units, places: self.units.map(|unit| unit * UNIT_ROWS as u32) }
     }
 
-    /// Finds keys by going through the chunk's keys once beside them.
+    /// Finds keys by going through the chunk's keys once beside them, eight at a time where they are the same.
     fn merge_locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
-        let (mut missing, mut row) = (0, 0);
-        let mut unit = unit_keys(column, self.units[0]);
-        for (slot, &key) in slots.iter_mut().zip(keys) {
-            while row < self.count && unit[row % UNIT_ROWS] < key {
-                row += 1;
-                if row.is_multiple_of(UNIT_ROWS) && row < self.count {
-                    unit = unit_keys(column, self.units[row / UNIT_ROWS]);
+        let (mut missing, mut at) = (0, 0);
+        for (index, &unit) in self.units[..self.count.div_ceil(UNIT_ROWS)].iter().enumerate() {
+            let own = unit_keys(column, unit).first_chunk::<UNIT_ROWS>().unwrap_or(&NO_KEYS);
+            let first_slot = unit * UNIT_ROWS as u32;
+            let bound = self.firsts.get(index + 1).copied().unwrap_or(u64::MAX);
+            let mut lane = 0;
+            while at < keys.len() && keys[at] < bound {
+                if let (Some(own), Some(keys), Some(slots)) =
+                    (own.get(lane..lane + 8), keys.get(at..at + 8), slots.get_mut(at..at + 8))
+                    && own == keys
+                {
+                    slots.iter_mut().zip(first_slot + lane as u32..).for_each(|(target, slot)| *target = slot);
+                    (at, lane) = (at + 8, lane + 8);
+                    continue;
                 }
+                while lane < UNIT_ROWS && own[lane] < keys[at] {
+                    lane += 1;
+                }
+                let known = own.get(lane) == Some(&keys[at]);
+                slots[at] = if known { first_slot + lane as u32 } else { NO_SLOT };
+                missing += usize::from(!known);
+                at += 1;
             }
-            let known = row < self.count && unit[row % UNIT_ROWS] == key;
-            *slot = if known { self.slot(row) } else { NO_SLOT };
-            missing += usize::from(!known);
         }
         missing
     }
