@@ -4,14 +4,14 @@
 //! would otherwise use: a hash map of the same keys, and two pointers over ordered arrays. The limit
 //! of a dense push is the memory triad over arrays of the same bytes.
 
-use crate::sample::{Draw, median};
+use crate::cluster::table;
+use crate::sample::{Draw, median, write_rows};
 use ahash::RandomState;
 use anyhow::{Context, Result};
 use hashbrown::HashMap;
-use parashard::id::TableId;
 use parashard::keyspace::KeyRange;
 use parashard::memory::Pool;
-use parashard::node::{Consistency, DType, Layout, TableSpec, UpdateFunction};
+use parashard::node::Layout;
 use parashard::store::Table;
 use std::hint::black_box;
 use std::path::Path;
@@ -81,22 +81,9 @@ fn sparse(store: usize, request: usize, runs: usize) -> Result<Vec<Point>> {
 /// A table that holds `keys`, pushed at once.
 fn filled(pool: &Arc<Pool>, keys: &[u64]) -> Result<Table> {
     let range = KeyRange::new(0, KEY_END);
-    let mut table = Table::new(&spec(KEY_END, Layout::Sparse), &[range], pool)?;
+    let mut table = Table::new(&table(0, "sparse", KEY_END, Layout::Sparse), &[range], pool)?;
     table.apply(range, range, Some(keys), &vec![0; keys.len() * 4]);
     Ok(table)
-}
-
-fn spec(key_end: u64, layout: Layout) -> TableSpec {
-    TableSpec {
-        id: TableId(0),
-        name: "values".to_owned(),
-        dtype: DType::F32,
-        width: 1,
-        key_end,
-        layout,
-        update: UpdateFunction::Sum,
-        consistency: Consistency::Eventual,
-    }
 }
 
 fn add_hashed(hashed: &mut HashMap<u64, f32, RandomState>, keys: &[u64], numbers: &[f32]) {
@@ -136,7 +123,7 @@ fn check_sums(table: &Table, keys: &[u64], hashed: &HashMap<u64, f32, RandomStat
 fn dense(runs: usize) -> Result<(Point, f64)> {
     let pool = Pool::unbounded();
     let range = KeyRange::new(0, DENSE as u64);
-    let mut table = Table::new(&spec(DENSE as u64, Layout::Dense), &[range], &pool)?;
+    let mut table = Table::new(&table(0, "dense", DENSE as u64, Layout::Dense), &[range], &pool)?;
     // Not zeros: those would be one page of memory, read again and again.
     let values: Vec<u8> = (0..DENSE).flat_map(|element| (element as f32).to_ne_bytes()).collect();
     let (mut a, b, c) = (vec![0.0f32; DENSE], vec![1.0f32; DENSE], vec![2.0f32; DENSE]);
@@ -209,6 +196,5 @@ fn write_json(points: &[Point], path: &Path) -> Result<()> {
         })
     };
     let rows: Vec<_> = points.iter().map(row).collect();
-    std::fs::write(path, serde_json::to_string_pretty(&rows)? + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))
+    write_rows(path, &rows)
 }

@@ -86,7 +86,8 @@ impl Drop for LocalCluster {
     }
 }
 
-fn table(id: u16, name: &str, key_end: u64, layout: Layout) -> TableSpec {
+/// A table of f32 sums.
+pub(crate) fn table(id: u16, name: &str, key_end: u64, layout: Layout) -> TableSpec {
     TableSpec {
         id: TableId(id),
         name: name.to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::cluster::{DENSE, DENSE_KEYS, LocalCluster, SPARSE};
 use crate::raw::RawPeer;
+use crate::sample::write_rows;
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use parashard::client::{KeyList, Table};
@@ -124,6 +125,5 @@ fn write_json(points: &[Point], path: &Path) -> Result<()> {
         })
     };
     let rows: Vec<_> = points.iter().map(row).collect();
-    std::fs::write(path, serde_json::to_string_pretty(&rows)? + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))
+    write_rows(path, &rows)
 }
