@@ -86,12 +86,19 @@ impl<T: Element> TypedTable<T> {
         self.refresh(keys, positions);
         if positions.missing > 0 {
             self.place(keys);
-            self.find_all(keys, positions);
+            positions.slots.copy_from_slice(&self.slots);
+            self.note_places(keys, 0, positions);
         }
     }
 
     fn find_all(&self, keys: &[u64], positions: &mut Positions) {
-        positions.missing = self.index.locate(&self.rows, keys, &mut positions.slots);
+        let missing = self.index.locate(&self.rows, keys, &mut positions.slots);
+        self.note_places(keys, missing, positions);
+    }
+
+    /// Notes when the slots were found, and in which chunks.
+    fn note_places(&self, keys: &[u64], missing: usize, positions: &mut Positions) {
+        positions.missing = missing;
         positions.spans.clear();
         if let Index::Sorted(sorted) = &self.index {
             sorted.spans(keys, &mut positions.spans);
