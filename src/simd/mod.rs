@@ -1,8 +1,8 @@
 //! Kernels over plain arrays, each with the same bits on every instruction set.
 //!
-//! Every kernel is written once, element by element, in `scalar`: that is the oracle and the
-//! definition of the order of operations. The instruction-set files compile the same element
-//! functions for wider registers. There is no fused multiply-add anywhere and no reduction whose
+//! Every kernel is written once, element by element, in `scalar` or `chunk`: that is the oracle and
+//! the definition of the order of operations. The instruction-set files compile the same functions
+//! for wider registers, or, where a compiler does not find the way, hold one of their own. There is no fused multiply-add anywhere and no reduction whose
 //! order could differ, so all of them agree bit for bit; property tests hold them to it.
 //!
 //! The instruction set is chosen once, at the first use: the widest that the processor has, or what
