@@ -5,7 +5,7 @@ use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
     Cast, Consistency, DType, JobConfig, Layout, NodeConfig, NodeError, SchedulerHandle, SchedulerPlan,
-    SchedulerProcess, Secret, TableSpec, UpdateFunction, random, run_server,
+    SchedulerProcess, Secret, Filters, TableSpec, UpdateFunction, random, run_server,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -97,5 +97,6 @@ pub(crate) fn table(id: u16, name: &str, key_end: u64, layout: Layout) -> TableS
         layout,
         update: UpdateFunction::Sum,
         consistency: Consistency::Eventual,
+        filters: Filters::default(),
     }
 }

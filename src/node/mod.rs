@@ -39,4 +39,4 @@ pub use crate::protocol::scheduler::{Cast, Offer, Workload};
 pub use crate::protocol::worker::{OperationError, Request, Worker, WorkerEvent};
 pub use crate::transport::Waker;
 pub use crate::transport::handshake::Secret;
-pub use crate::wire::{Consistency, DType, Ftrl, JobConfig, Layout, TableSpec, UpdateFunction};
+pub use crate::wire::{Consistency, DType, Filters, Ftrl, JobConfig, Layout, TableSpec, UpdateFunction};

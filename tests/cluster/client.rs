@@ -6,7 +6,7 @@ use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
     Cast, Consistency, DType, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
-    TableSpec, UpdateFunction, run_server,
+    Filters, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -102,6 +102,7 @@ fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
         layout: Layout::Sparse,
         update: UpdateFunction::Sum,
         consistency: Consistency::Eventual,
+        filters: Filters::default(),
     }
 }
 

@@ -6,7 +6,7 @@
 use parashard::id::{Nanos, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::transport::sim::{Cut, Pause, SimFaults, SimRandom};
-use parashard::wire::{Consistency, DType, Layout, TableSpec, UpdateFunction};
+use parashard::wire::{Consistency, DType, Filters, Layout, TableSpec, UpdateFunction};
 use std::time::Duration;
 
 /// Keys of a sparse table that the work touches, at even distances.
@@ -160,6 +160,7 @@ fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
             layout: if is_large || dense { Layout::Dense } else { Layout::Sparse },
             update: UpdateFunction::Sum,
             consistency: if random.happens(0.5) { Consistency::Sequential } else { Consistency::Eventual },
+            filters: Filters::default(),
         }
     };
     let count = 2 + random.below(2) as u16;

@@ -10,7 +10,7 @@ use crate::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term};
 use crate::keyspace::{HashRing, Partition};
 use crate::memory::{Pool, RxBuf};
 use crate::wire::{
-    Consistency, ControlMessage, DType, JobConfig, Layout, NodeInfo, RxFrame, TableSpec, TxFrame, UpdateFunction,
+    Consistency, ControlMessage, DType, JobConfig, Filters, Layout, NodeInfo, RxFrame, TableSpec, TxFrame, UpdateFunction,
 };
 use std::time::Duration;
 
@@ -99,6 +99,7 @@ fn table(id: u16, layout: Layout, consistency: Consistency) -> TableSpec {
         layout,
         update: UpdateFunction::Sum,
         consistency,
+        filters: Filters::default(),
     }
 }
 
