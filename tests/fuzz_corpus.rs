@@ -12,8 +12,8 @@ use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
 use parashard::memory::TxBuf;
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
-    Assignment, Consistency, ControlMessage, DType, Dependency, Filters, Ftrl, Header, JobConfig, Kind, Layout, NodeInfo,
-    SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
+    Assignment, Consistency, ControlMessage, DType, Dependency, Filters, Ftrl, Header, JobConfig, Kind, Layout,
+    NodeInfo, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;

@@ -42,7 +42,9 @@ pub enum FilterError {
     #[error("pack_keys: the keys are not strictly ascending inside {0}")]
     Keys(KeyRange),
     /// A NaN or infinity among the values to push, or a sum with what was kept back that is one.
-    #[error("number {index} of the values is NaN or infinite, alone or with what rounding kept back: nothing was changed")]
+    #[error(
+        "number {index} of the values is NaN or infinite, alone or with what rounding kept back: nothing was changed"
+    )]
     NotFinite {
         /// Index of the first such number.
         index: usize,

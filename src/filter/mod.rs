@@ -21,6 +21,7 @@ mod bf16;
 mod chain;
 mod error;
 mod fixed_point;
+mod key_cache;
 mod nonzero;
 mod pack_keys;
 mod random_skip;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use chain::{Chain, KeyChain, ValueChain};
 pub use error::FilterError;
+pub use key_cache::key_digest;
 pub use random_skip::RandomSkip;
 pub use rounding::Rounding;
 

@@ -42,6 +42,12 @@ impl FilterFlags {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any bit of `block` is set.
+    #[must_use]
+    pub const fn packs(self, block: FilterFlags) -> bool {
+        self.0 & block.0 != 0
+    }
+
     /// The bits that are set in both.
     #[must_use]
     pub const fn only(self, other: FilterFlags) -> FilterFlags {

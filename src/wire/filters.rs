@@ -2,6 +2,7 @@
 //! command line. The order of the filters is the code's affair; see [`crate::filter`].
 
 use super::dtype::DType;
+use super::filter_flags::FilterFlags;
 use super::table_spec::{TableSpec, UpdateFunction};
 use crate::error::{Classify, ExitCode, Severity};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,24 @@ impl Filters {
         self.quantize.is_some() || self.random_skip.is_some()
     }
 
+    /// Every bit that a frame of the table may carry.
+    #[must_use]
+    pub fn flags(&self) -> FilterFlags {
+        let narrow = match self.quantize {
+            None => FilterFlags::NONE,
+            Some(Quantize::FixedPoint(FixedPointBits::Eight)) => FilterFlags::FIXED_POINT_8,
+            Some(Quantize::FixedPoint(FixedPointBits::Sixteen)) => FilterFlags::FIXED_POINT_16,
+            Some(Quantize::Bf16) => FilterFlags::BF16,
+        };
+        let switches = [
+            (self.key_cache, FilterFlags::KEY_CACHE),
+            (self.pack_keys, FilterFlags::PACKED_KEYS),
+            (self.nonzero, FilterFlags::NONZERO),
+            (self.snappy, FilterFlags::SNAPPY_KEYS | FilterFlags::SNAPPY_VALUES),
+        ];
+        switches.into_iter().filter(|(is_on, _)| *is_on).fold(narrow, |flags, (_, own)| flags | own)
+    }
+
     /// Whether these filters go with the table.
     ///
     /// # Errors
@@ -98,7 +117,10 @@ impl Filters {
                 return unfit(quantize.name(), &format!("it rounds f32, the table holds {}", table.dtype));
             }
             if assigns {
-                return unfit(quantize.name(), "what rounding cuts off is added to a later push, but pushes are assigned");
+                return unfit(
+                    quantize.name(),
+                    "what rounding cuts off is added to a later push, but pushes are assigned",
+                );
             }
         }
         match self.random_skip {
@@ -195,16 +217,21 @@ mod tests {
 
     #[test]
     fn what_is_displayed_can_be_typed_in_any_order() {
-        for text in ["none", "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1", "bf16", "fixed_point:16"] {
+        for text in
+            ["none", "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1", "bf16", "fixed_point:16"]
+        {
             assert_eq!(text.parse::<Filters>().expect("good names").to_string(), text);
         }
-        let typed: Filters = "snappy, random_skip:0.1, fixed_point:8,nonzero ,pack_keys,key_cache".parse().expect("good names");
+        let typed: Filters =
+            "snappy, random_skip:0.1, fixed_point:8,nonzero ,pack_keys,key_cache".parse().expect("good names");
         assert_eq!(typed.to_string(), "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1");
     }
 
     #[test]
     fn a_bad_name_is_told_the_good_ones() {
-        for name in ["gzip", "", "fixed_point", "fixed_point:9", "bf16:1", "random_skip", "random_skip:x", "snappy,none"] {
+        for name in
+            ["gzip", "", "fixed_point", "fixed_point:9", "bf16:1", "random_skip", "random_skip:x", "snappy,none"]
+        {
             let message = name.parse::<Filters>().expect_err(name).to_string();
             assert!(message.starts_with("unknown filter `") && message.contains(NAMES), "{message}");
         }
