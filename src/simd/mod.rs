@@ -20,7 +20,7 @@ mod scalar;
 
 pub use chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
 pub use level::{Level, SimdError, check_environment, level};
-pub use prefetch::prefetch;
+pub use prefetch::{prefetch, prefetch_far};
 pub use scalar::FtrlRate;
 
 use level::{InstructionSet, selected};
