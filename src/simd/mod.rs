@@ -25,7 +25,7 @@ pub use chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
 pub use level::{Level, SimdError, check_environment, level};
 pub use nonzero::COMPACT_SLACK_BYTES;
 pub use packing::packed_bytes_max;
-pub use prefetch::prefetch;
+pub use prefetch::{prefetch, prefetch_far};
 pub use rounding::{CodeBits, Scale};
 pub use scalar::FtrlRate;
 
