@@ -13,6 +13,7 @@
 //! Invariant: a key that was never pushed has no row, reads as zero, and is not made by a pull.
 
 mod bitmap;
+mod block;
 mod check;
 mod column;
 mod directory;
@@ -22,6 +23,7 @@ mod index;
 mod model;
 mod positions;
 mod push;
+mod record;
 mod rows;
 mod section;
 mod sorted;
