@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &BandwidthArguments) -> Result<()> {
         machine: Machine::look(&placement),
         before: &["bytes", "depth", "wait"],
         after: &[],
-        plot: Plot::Lines { x: "bytes", y: "gb_per_s", series: &["depth"] },
+        plot: Plot::Lines { x: "bytes", series: &["depth"] },
         rows: points.iter().map(|point| point.row(wait, &streams)).collect(),
         notes: vec![streams.note()],
     };

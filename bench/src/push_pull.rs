@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &TableOptions) -> Result<()> {
         machine: Machine::look(&placement),
         before: &["keys", "wait"],
         after: &["mkeys_per_s"],
-        plot: Plot::Lines { x: "keys", y: "gb_per_s", series: &[] },
+        plot: Plot::Lines { x: "keys", series: &[] },
         rows: points.iter().map(|point| point.row(wait, &streams)).collect(),
         notes: vec![streams.note()],
     };

@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &SparseArguments) -> Result<()> {
         machine: Machine::look(&placement),
         before: &["keys", "depth", "wait"],
         after: &[],
-        plot: Plot::Lines { x: "keys", y: "mkeys_per_s", series: &["depth"] },
+        plot: Plot::Lines { x: "keys", series: &["depth"] },
         rows: Vec::new(),
         notes: Vec::new(),
     };

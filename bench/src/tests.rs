@@ -16,7 +16,7 @@ fn rows(arguments: &[&str]) -> Vec<Value> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (json, csv, svg) = (path("rows.json"), path("rows.csv"), path("rows.svg"));
-    let files = ["--quick", "--runs", "2", "--json", &json, "--csv", &csv, "--svg", &svg];
+    let files = ["--quick", "--no-pin", "--runs", "2", "--json", &json, "--csv", &csv, "--svg", &svg];
     let words = ["parashard-bench"].iter().chain(arguments).chain(&files);
     let arguments = Arguments::try_parse_from(words).expect("good arguments");
     run(&arguments).expect("the benchmark runs");
