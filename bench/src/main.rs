@@ -1,21 +1,39 @@
 //! Microbenchmarks of Parashard, each beside the physical limit measured in the same run.
 //!
-//! `parashard bench …` executes this program, found beside it.
+//! `parashard bench …` executes this program, found beside it. README.md says how to read the figures.
+//!
+//! * `latency`, `bandwidth`, `push_pull`, `sparse`  a worker and a server over loopback (`cluster`).
+//! * `aggregate`  the store alone. `filters`  whole trainings.
+//! * `limit`, `peer`  what is measured beside them; `timing`, `report`  how, and how it is told.
 
 mod aggregate;
+mod bandwidth;
 mod cluster;
-mod raw;
-mod round_trip;
+mod filters;
+mod latency;
+mod limit;
+mod machine;
+mod options;
+mod peer;
+mod pin;
+mod push_pull;
+mod report;
 mod sample;
+mod sparse;
+#[cfg(test)]
+mod tests;
+mod timing;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use parashard::client::ClientError;
+use parashard::error::{Classify, Failure};
+use parashard::node::NodeError;
 use std::process::ExitCode;
 
 /// Microbenchmarks of Parashard, each beside the physical limit measured in the same run.
 #[derive(Debug, Parser)]
-#[command(name = "parashard-bench", version, arg_required_else_help = true)]
+#[command(name = "parashard-bench", bin_name = "parashard bench", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -23,39 +41,49 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Round trips of 1 and 100 keys, beside a raw TCP ping-pong that waits in the same way.
+    Latency(latency::LatencyArguments),
+    /// Dense pushes alone and pulls alone, beside one stream of iperf3 and of plain sockets.
+    Bandwidth(bandwidth::BandwidthArguments),
+    /// A push and a pull of the same, dense and sparse.
+    PushPull(options::TableOptions),
+    /// Pushes and pulls of sorted random keys, known to the server or not.
+    Sparse(sparse::SparseArguments),
     /// Adding a push to a table, on one core and without a network, beside a hash map of the same keys.
-    Aggregate {
-        /// Interleaved runs; the table shows their medians.
-        #[arg(long, default_value_t = 5)]
-        runs: usize,
-        /// Also write the rows as JSON.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
-    /// Round trips over loopback: a one-key push and pull and a dense push, beside raw TCP of the same bytes.
-    RoundTrip {
-        /// Interleaved runs; the table shows their medians.
-        #[arg(long, default_value_t = 5)]
-        runs: usize,
-        /// Also write the rows as JSON.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
+    Aggregate(options::Options),
+    /// Bytes an example, loss and speed of training with each filter.
+    Filters(filters::FiltersArguments),
 }
 
 fn main() -> ExitCode {
-    match run() {
+    let arguments = Arguments::parse();
+    match parashard::simd::check_environment().map_err(Failure::from).map_err(Into::into).and_then(|_| run(&arguments))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("parashard-bench: error: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("parashard bench: error: {error:#}");
+            ExitCode::from(exit_code(&error))
         }
     }
 }
 
-fn run() -> Result<()> {
-    match Arguments::parse().command {
-        Command::Aggregate { runs, json } => aggregate::run(runs.max(1), json.as_deref()),
-        Command::RoundTrip { runs, json } => round_trip::run(runs.max(1), json.as_deref()),
+fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Latency(latency) => latency::run(latency),
+        Command::Bandwidth(bandwidth) => bandwidth::run(bandwidth),
+        Command::PushPull(push_pull) => push_pull::run(push_pull),
+        Command::Sparse(sparse) => sparse::run(sparse),
+        Command::Aggregate(options) => aggregate::run(usize::from(options.runs), options.json.as_deref()),
+        Command::Filters(filters) => filters::run(filters),
     }
+}
+
+/// The code of the library's error below, if there is one; else the machine did not give what was needed.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        let failure = cause.downcast_ref::<Failure>().map(|failure| failure.exit_code);
+        let client = cause.downcast_ref::<ClientError>().map(|error| error.exit_code() as u8);
+        failure.or(client).or_else(|| cause.downcast_ref::<NodeError>().map(|error| error.exit_code() as u8))
+    };
+    error.chain().find_map(of).unwrap_or(parashard::error::ExitCode::CannotStart as u8)
 }

@@ -1,0 +1,236 @@
+//! What each filter saves on training data: bytes an example, log loss and speed, by whole trainings.
+//!
+//! Runs the `parashard` beside this program once for each set of filters in each run, in turn, and
+//! reads the summary that it writes. Bytes and loss are the same in each run, but for the order in
+//! which workers come to the servers; the figures are medians.
+
+use crate::machine::Machine;
+use crate::options::Options;
+use crate::peer::run as run_program;
+use crate::pin::Placement;
+use crate::report::{Plot, Report, Row};
+use crate::sample::median;
+use crate::timing::median_ratio;
+use anyhow::{Context, Result};
+use clap::Args;
+use parashard::error::{ExitCode, Failure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Where the repository keeps a data set.
+const DATA: &str = "tests/data/nycflights.train.svm.zst";
+/// Rows that are generated where there is none, and with `--quick`.
+const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
+/// How long one training may take.
+const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
+/// What is compared; the first is what the others are held against.
+const SETS: [&str; 9] = [
+    "none",
+    "key_cache",
+    "pack_keys",
+    "nonzero",
+    "snappy",
+    "key_cache,pack_keys,nonzero,snappy",
+    "bf16",
+    "fixed_point",
+    "random_skip",
+];
+
+/// Arguments of `filters`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FiltersArguments {
+    #[command(flatten)]
+    options: Options,
+    /// Data to train on; by default the flights of the repository's tests, or else generated rows.
+    #[arg(long, value_name = "FILE")]
+    train: Option<PathBuf>,
+    /// Passes over the data.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    passes: u16,
+    /// A set of filters, as `train --filters` takes it; may be given several times.
+    #[arg(long = "set", value_name = "FILTERS")]
+    sets: Vec<String>,
+}
+
+/// What the trainings with one set of filters gave, one figure a run.
+struct Point {
+    set: String,
+    figures: Vec<Figures>,
+}
+
+/// Figures of one training.
+struct Figures {
+    examples_per_second: f64,
+    log_loss: f64,
+    /// Bytes an example, by the workers: sent and received in the first pass and in the later ones.
+    sent: (f64, Option<f64>),
+    received: (f64, Option<f64>),
+}
+
+/// Trains with every set and publishes the rows.
+pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
+    let options = &arguments.options;
+    let program = program()?;
+    let folder = tempfile::tempdir()?;
+    let data = data(arguments, &program, &folder)?;
+    let mut notes = vec![format!("data: {}, {} passes", data.display(), arguments.passes)];
+    let has_filters = run_program("parashard", help(&program), TRAIN_TIMEOUT)?.contains("--filters");
+    let mut points: Vec<Point> = sets(arguments).map(|set| Point { set, figures: Vec::new() }).collect();
+    if !has_filters {
+        notes.push("skipped: this parashard has no train --filters; only its plain frames are measured".to_owned());
+        points.truncate(1);
+    }
+    for _ in 0..options.runs {
+        points.retain_mut(|point| match point.train(&program, &data, arguments.passes, has_filters, &folder) {
+            Ok(()) => true,
+            Err(error) => {
+                notes.push(format!("skipped: {}: {error:#}", point.set));
+                false
+            }
+        });
+    }
+    let Some(base) = points.first() else {
+        return Err(Failure::new(ExitCode::BadInput, notes.pop().unwrap_or_default()).into());
+    };
+    let report = Report {
+        title: "filters: what training sends, 2 servers, 2 workers".to_owned(),
+        machine: Machine::look(&Placement::choose(None, true)?),
+        before: &["sent_pass_1", "sent_later", "received_pass_1", "received_later", "sent_to_none"],
+        after: &["log_loss", "speed_to_none"],
+        plot: Plot::Bars { y: "sent_later", label: &[] },
+        rows: points.iter().map(|point| point.row(base)).collect(),
+        notes,
+    };
+    report.publish(options)
+}
+
+fn sets(arguments: &FiltersArguments) -> impl Iterator<Item = String> + '_ {
+    let is_given = !arguments.sets.is_empty();
+    let own = SETS.iter().filter(move |_| !is_given).map(|set| (*set).to_owned());
+    // What the others are held against comes first, whatever is asked for.
+    let given = arguments.sets.iter().filter(|set| *set != "none").cloned();
+    own.chain(is_given.then(|| "none".to_owned())).chain(given)
+}
+
+/// `parashard` beside this program; a test runs one folder deeper.
+fn program() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("parashard")).find(|path| path.is_file());
+    let missing = || {
+        let hint = "build it with: cargo build --release --workspace";
+        Failure::new(ExitCode::CannotStart, format!("no parashard beside {}; {hint}", own.display()))
+    };
+    Ok(found.ok_or_else(missing)?)
+}
+
+/// What is given, what the repository keeps, or generated rows.
+fn data(arguments: &FiltersArguments, program: &Path, folder: &TempDir) -> Result<PathBuf> {
+    if let Some(path) = &arguments.train {
+        return Ok(path.clone());
+    }
+    let kept = program.ancestors().map(|folder| folder.join(DATA)).find(|path| path.is_file());
+    if let Some(path) = kept.filter(|_| !arguments.options.quick) {
+        return Ok(path);
+    }
+    let path = folder.path().join("generated.svm");
+    let rows = arguments.options.amount(GENERATED_ROWS.0, GENERATED_ROWS.1).to_string();
+    let mut command = Command::new(program);
+    command.args(["data", "generate", "--rows", &rows, "--format", "libsvm", "--output"]).arg(&path);
+    run_program("parashard", command, TRAIN_TIMEOUT)?;
+    Ok(path)
+}
+
+fn help(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["train", "--help"]);
+    command
+}
+
+impl Point {
+    fn train(&mut self, program: &Path, data: &Path, passes: u16, has_filters: bool, folder: &TempDir) -> Result<()> {
+        let summary = folder.path().join("summary.json");
+        let mut command = Command::new(program);
+        command.args(["train", "--servers", "2", "--workers", "2", "--alpha", "0.1", "--beta", "1", "--l1", "1"]);
+        command.args(["--l2", "0", "--passes", &passes.to_string(), "--train"]).arg(data);
+        command.arg("--json").arg(&summary).arg("--model").arg(folder.path().join("filters.model"));
+        if has_filters {
+            command.args(["--filters", &self.set]);
+        }
+        run_program("parashard", command, TRAIN_TIMEOUT)?;
+        let text = std::fs::read_to_string(&summary)?;
+        self.figures.push(Figures::read(&text).context("the summary of the training is not as expected")?);
+        Ok(())
+    }
+
+    fn row(&self, base: &Point) -> Row {
+        let examples_per_second = self.each(|figures| Some(figures.examples_per_second));
+        let sent_later = self.each(|figures| Some(figures.sent.1.unwrap_or(figures.sent.0)));
+        let base_sent = base.each(|figures| Some(figures.sent.1.unwrap_or(figures.sent.0)));
+        let base_speed = base.each(|figures| Some(figures.examples_per_second));
+        let of = |figure: fn(&Figures) -> Option<f64>| median(&self.each(figure));
+        let mut row = Row::new(self.set.clone(), 1);
+        row.unit = "bytes/example";
+        row.rate = median(&examples_per_second);
+        row.rate_unit = "examples/s";
+        row.with("filters", self.set.clone())
+            .with("sent_pass_1", of(|figures| Some(figures.sent.0)))
+            .with("sent_later", of(|figures| figures.sent.1))
+            .with("received_pass_1", of(|figures| Some(figures.received.0)))
+            .with("received_later", of(|figures| figures.received.1))
+            .with("sent_to_none", median_ratio(&sent_later, &base_sent))
+            .with("log_loss", of(|figures| Some(figures.log_loss)))
+            .with("examples_per_s", median(&examples_per_second))
+            .with("speed_to_none", median_ratio(&examples_per_second, &base_speed))
+    }
+
+    fn each(&self, figure: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> {
+        self.figures.iter().filter_map(figure).collect()
+    }
+}
+
+impl Figures {
+    /// Reads a summary of `train --json`. One without bytes by pass gives the mean of all passes.
+    fn read(text: &str) -> Option<Figures> {
+        let summary: Value = serde_json::from_str(text).ok()?;
+        let number = |name: &str| summary.get(name).and_then(Value::as_f64);
+        let passes = number("passes")?.max(1.0);
+        // Each pass counts its examples.
+        let examples = number("examples")? / passes;
+        let split = |by_pass: &str, total: &str| {
+            let bytes: Option<Vec<f64>> = summary
+                .get(by_pass)
+                .and_then(Value::as_array)
+                .map(|each| each.iter().filter_map(Value::as_f64).collect());
+            match bytes.as_deref() {
+                Some([first, later @ ..]) => {
+                    let mean = (!later.is_empty()).then(|| later.iter().sum::<f64>() / later.len() as f64 / examples);
+                    Some((first / examples, mean))
+                }
+                _ => Some((number(total)? / passes / examples, None)),
+            }
+        };
+        Some(Figures {
+            examples_per_second: number("examples_per_second")?,
+            log_loss: number("train_log_loss")?,
+            sent: split("bytes_sent_per_pass", "bytes_pushed")?,
+            received: split("bytes_received_per_pass", "bytes_pulled")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_with_bytes_by_pass_tells_the_first_from_the_later() {
+        let text = r#"{"examples": 300, "passes": 3, "examples_per_second": 10.0, "train_log_loss": 0.5,
+            "bytes_sent_per_pass": [1000, 400, 600], "bytes_pulled": 3000}"#;
+        let figures = Figures::read(text).expect("a summary");
+        assert_eq!((figures.sent, figures.received), ((10.0, Some(5.0)), (10.0, None)));
+        assert!(Figures::read("{}").is_none());
+    }
+}

@@ -1,0 +1,164 @@
+//! Round trips of small requests beside a raw TCP ping-pong that waits in the same way.
+
+use crate::cluster::{Job, Table, table};
+use crate::limit::PingPong;
+use crate::machine::Machine;
+use crate::options::{PeerOptions, TableOptions, Wait};
+use crate::peer::{MpiKind, PeerPlan, PeerPoint, PeerSet, RedisWork};
+use crate::pin::Placement;
+use crate::report::{Plot, Report, Row};
+use crate::sample::Draw;
+use crate::timing::{Pace, Series};
+use anyhow::Result;
+use clap::Args;
+use parashard::client::KeyList;
+use parashard::node::Layout;
+
+const KEY_END: u64 = 1 << 40;
+/// Keys of the larger request.
+const MANY: usize = 100;
+/// Round trips of a point in a run, and with `--quick`.
+const TRIPS: (usize, usize) = (5_000, 50);
+
+/// Arguments of `latency`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LatencyArguments {
+    #[command(flatten)]
+    common: TableOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
+}
+
+/// One way of waiting with its job, its peer and what was measured.
+struct Mode {
+    wait: Wait,
+    table: Table,
+    raw: Option<PingPong>,
+    one: KeyList,
+    many: KeyList,
+    /// push_1key, pull_1key, push_100keys, pull_100keys, raw_tcp.
+    series: [Series; 5],
+    /// Last, so that the job outlives its table.
+    _job: Job,
+}
+
+/// Measures round trips and publishes the rows.
+pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
+    let TableOptions { options, remote, wait } = &arguments.common;
+    let placement = options.placement()?;
+    placement.on_client()?;
+    let is_remote = remote.scheduler.is_some();
+    let waits = match wait {
+        Some(wait) => vec![*wait],
+        // A worker of a job that runs already can join once.
+        None if is_remote => vec![Wait::Spin],
+        None => vec![Wait::Spin, Wait::Block],
+    };
+    let mut modes = Vec::new();
+    for wait in waits {
+        modes.push(if is_remote {
+            Mode::new(Job::join(remote, wait)?, wait, None)?
+        } else {
+            Mode::local(wait, &placement)?
+        });
+    }
+    let mut set = arguments.peers.peers.then(|| PeerSet::start(peer_plan(options.quick), &placement)).transpose()?;
+    for _ in 0..options.runs {
+        modes.iter_mut().try_for_each(|mode| mode.run(options.amount(TRIPS.0, TRIPS.1)))?;
+        set.iter_mut().try_for_each(|set| set.run(&placement))?;
+    }
+    let mut report = Report {
+        title: "latency: round trips of small requests, one outstanding".to_owned(),
+        machine: Machine::look(&placement),
+        before: &["keys", "wait"],
+        after: &["p50_ratio", "p99_ratio"],
+        plot: Plot::Bars { y: "p50_us", label: &["wait"] },
+        rows: modes.iter().flat_map(Mode::rows).collect(),
+        notes: Vec::new(),
+    };
+    if let Some(set) = set {
+        report.notes.extend(set.missing.iter().cloned());
+        report.rows.extend(set.points().into_iter().map(peer_row));
+    }
+    report.publish(options)
+}
+
+impl Mode {
+    fn local(wait: Wait, placement: &Placement) -> Result<Mode> {
+        let job = Job::start(vec![table(0, "sparse", KEY_END, Layout::Sparse)], wait, placement)?;
+        Mode::new(job, wait, Some(PingPong::start(placement, wait)?))
+    }
+
+    fn new(job: Job, wait: Wait, raw: Option<PingPong>) -> Result<Mode> {
+        let table = job.table("sparse", Layout::Sparse)?;
+        let mut draw = Draw::new(1);
+        let mut list = |count| anyhow::Ok(KeyList::new(draw.keys(count, table.spec().key_end))?);
+        let (one, many) = (list(1)?, list(MANY)?);
+        Ok(Mode { wait, table, raw, one, many, series: Default::default(), _job: job })
+    }
+
+    fn run(&mut self, trips: usize) -> Result<()> {
+        let Mode { table, raw, one, many, series, .. } = self;
+        let pace = Pace { warm_up: trips / 10, rounds: trips, depth: 1 };
+        let mut next = series.iter_mut();
+        for keys in [one, many] {
+            let (Some(push), Some(pull)) = (next.next(), next.next()) else { break };
+            push.run(
+                pace,
+                || {
+                    let mut values = table.values(keys.len());
+                    values.fill(0.5);
+                    Ok(values)
+                },
+                |values| Ok(table.push(keys, values)?),
+                |push| Ok(push.wait().map(drop)?),
+            )?;
+            pull.trips(trips, || Ok(table.pull(keys)?.wait().map(drop)?))?;
+        }
+        match (next.next(), raw) {
+            (Some(series), Some(raw)) => series.trips(trips, || raw.trip()),
+            _ => Ok(()),
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let names =
+            [("push_1key", 1), ("pull_1key", 1), ("push_100keys", MANY), ("pull_100keys", MANY), ("raw_tcp", 0)];
+        let raw = &self.series[4];
+        let measured = names.into_iter().zip(&self.series).filter(|(_, series)| !series.is_empty());
+        let row = |((name, keys), series): ((&str, usize), &Series)| {
+            let row = trip_row(name, keys as u64, series).with("wait", self.wait.name());
+            if name == "raw_tcp" { row } else { beside_raw(row, series, raw) }
+        };
+        measured.map(row).collect()
+    }
+}
+
+fn trip_row(name: &str, keys: u64, series: &Series) -> Row {
+    let row = Row::new(name, keys).measured(series, 1e6, "k/s", None);
+    let (p50, p99) = (row.median, row.p99);
+    let keys = (keys > 0).then_some(keys);
+    row.with("keys", keys).with("p50_us", p50).with("p99_us", p99)
+}
+
+/// Adds how much of what plain sockets give is reached: their time over its own.
+fn beside_raw(mut row: Row, series: &Series, raw: &Series) -> Row {
+    row.limit = raw.p50_ns().map(|ns| ns / 1e3);
+    row.limit_name = "raw_tcp";
+    row.share_of_limit = raw.p50_ratio(series);
+    row.with("p50_ratio", series.p50_ratio(raw)).with("p99_ratio", series.p99_ratio(raw))
+}
+
+fn peer_row(point: PeerPoint) -> Row {
+    trip_row(&point.name, point.size, &point.series)
+}
+
+fn peer_plan(quick: bool) -> PeerPlan {
+    let mut draw = Draw::new(2);
+    let mut redis = Vec::new();
+    for count in [1, MANY] {
+        let keys = draw.keys(count, KEY_END);
+        redis.extend([RedisWork::Increment, RedisWork::Gather].map(|work| (work, keys.clone(), count)));
+    }
+    PeerPlan { kind: MpiKind::Sparse, sizes: vec![1, MANY as u64], redis, quick }
+}

@@ -1,0 +1,286 @@
+//! Pushes and pulls of random sorted keys: one worker, one server with one shard, TCP on loopback.
+//!
+//! In the timing: the key list is handed over (checked, sliced, hashed), sent, found or remembered at
+//! the server, added up or gathered, and acknowledged or answered. Outside of it: the keys are drawn
+//! and the values are written into the pool's memory, which a program does as it computes them.
+
+use crate::cluster::{Job, Table, table};
+use crate::limit::{NO_LIMIT, stream_gb_per_s, triad_gb_per_s};
+use crate::machine::Machine;
+use crate::options::{PeerOptions, TableOptions, Wait};
+use crate::peer::{MpiKind, PeerPlan, PeerPoint, PeerSet, RedisWork};
+use crate::pin::Placement;
+use crate::report::{Plot, Report, Row};
+use crate::sample::{Draw, median};
+use crate::timing::{Pace, Series};
+use anyhow::Result;
+use clap::Args;
+use parashard::client::{KeyList, Values};
+use parashard::node::{Layout, TableSpec};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keys are drawn below this.
+const KEY_END: u64 = 1 << 40;
+/// Keys of a request.
+const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
+/// Keys that the operations of one point move in a run, about.
+const KEYS_A_RUN: usize = 8_000_000;
+/// Most operations of one point in a run.
+const ROUNDS_MAX: usize = 200;
+/// The same with `--quick`.
+const QUICK_ROUNDS: usize = 5;
+/// Most tables for first pushes: each is pushed to once.
+const FIRST_TABLES_MAX: usize = 200;
+/// Most keys of a request to a peer that takes a command for each.
+const REDIS_KEYS_MAX: usize = 100_000;
+
+/// Arguments of `sparse`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SparseArguments {
+    #[command(flatten)]
+    common: TableOptions,
+    #[command(flatten)]
+    peers: PeerOptions,
+    /// Keys of a request.
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    sizes: Option<Vec<u64>>,
+}
+
+/// What is done with a list of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Pushed to a table whose server remembers lists, this one too.
+    PushCached,
+    /// Pushed to a table that remembers none; the keys are there.
+    Push,
+    /// New keys, pushed to an empty table.
+    PushFirst,
+    PullCached,
+    Pull,
+}
+
+struct Point {
+    way: Way,
+    depth: usize,
+    series: Series,
+}
+
+/// What all sizes have in common, and what the loopback and the memory gave in each run.
+struct Session<'a> {
+    arguments: &'a SparseArguments,
+    wait: Wait,
+    placement: Placement,
+    /// A job that runs already; without it each size has one of its own.
+    remote: Option<Job>,
+    stream_gb_per_s: Vec<f64>,
+    triad_gb_per_s: Vec<f64>,
+}
+
+/// One size of request with its tables.
+struct Bench<'a> {
+    job: &'a Job,
+    keys: Arc<Vec<u64>>,
+    draw: Draw,
+    first_tables: usize,
+    firsts_a_run: usize,
+    is_remote: bool,
+    is_quick: bool,
+}
+
+/// Measures all sizes and publishes the rows.
+pub(crate) fn run(arguments: &SparseArguments) -> Result<()> {
+    let TableOptions { options, remote, wait } = &arguments.common;
+    let wait = wait.unwrap_or(Wait::Spin);
+    let placement = options.placement()?;
+    placement.on_client()?;
+    let remote = remote.scheduler.is_some().then(|| Job::join(remote, wait)).transpose()?;
+    let mut report = Report {
+        title: "sparse: pushes and pulls of sorted random keys, f32 sums, one shard".to_owned(),
+        machine: Machine::look(&placement),
+        before: &["keys", "depth", "wait"],
+        after: &[],
+        plot: Plot::Lines { x: "keys", series: &["depth"] },
+        rows: Vec::new(),
+        notes: Vec::new(),
+    };
+    let (stream_gb_per_s, triad_gb_per_s) = (Vec::new(), Vec::new());
+    let mut session = Session { arguments, wait, placement, remote, stream_gb_per_s, triad_gb_per_s };
+    let sizes = arguments.sizes.clone();
+    for keys in sizes.unwrap_or_else(|| options.amount(SIZES.to_vec(), vec![1_000])) {
+        session.measure(usize::try_from(keys)?, &mut report)?;
+    }
+    report.notes.push(session.note());
+    report.publish(options)
+}
+
+impl Session<'_> {
+    /// Measures one size; adds its rows and what was left out.
+    fn measure(&mut self, keys: usize, report: &mut Report) -> Result<()> {
+        let options = &self.arguments.common.options;
+        let runs = usize::from(options.runs);
+        let firsts_a_run = (FIRST_TABLES_MAX / runs).clamp(1, rounds(keys, 1, options.quick).min(8));
+        let local = match &self.remote {
+            None => Some(Job::start(tables(runs * firsts_a_run), self.wait, &self.placement)?),
+            Some(_) => None,
+        };
+        let Some(job) = local.as_ref().or(self.remote.as_ref()) else { return Ok(()) };
+        let mut bench = Bench::new(job, keys, firsts_a_run, local.is_none(), options.quick)?;
+        let plan = || PeerSet::start(peer_plan(&bench.keys, options.quick), &self.placement);
+        let mut set = self.arguments.peers.peers.then(plan).transpose()?;
+        let mut points = bench.points();
+        let mut stream = Vec::new();
+        for _ in 0..runs {
+            if local.is_some() {
+                stream.push(stream_gb_per_s(&self.placement, Duration::from_millis(options.amount(200, 10)))?);
+                self.triad_gb_per_s.push(triad_gb_per_s(Duration::from_millis(options.amount(50, 0))));
+            }
+            points.iter_mut().try_for_each(|point| bench.measure(point))?;
+            set.iter_mut().try_for_each(|set| set.run(&self.placement))?;
+        }
+        report.rows.extend(points.iter().map(|point| point.row(keys, self.wait, &stream)));
+        self.stream_gb_per_s.extend(stream);
+        if let Some(set) = set {
+            // A peer that is missing is missing at every size.
+            let news: Vec<String> = set.missing.iter().filter(|note| !report.notes.contains(note)).cloned().collect();
+            report.notes.extend(news);
+            report.rows.extend(set.points().into_iter().map(peer_row));
+        }
+        Ok(())
+    }
+
+    fn note(&self) -> String {
+        match (median(&self.stream_gb_per_s), median(&self.triad_gb_per_s)) {
+            (Some(stream), Some(triad)) => format!(
+                "in the same runs: raw TCP stream {stream:.2} GB/s, memory triad {triad:.1} GB/s; \
+                 the limit is the stream over the bytes of a key"
+            ),
+            _ => NO_LIMIT.to_owned(),
+        }
+    }
+}
+
+/// One table that remembers key lists, one that does not, and `firsts` that stay empty.
+fn tables(firsts: usize) -> Vec<TableSpec> {
+    let name = |index: usize| match index {
+        0 => "cached".to_owned(),
+        1 => "plain".to_owned(),
+        _ => first_name(index - 2),
+    };
+    let count = u16::try_from(firsts + 2).unwrap_or(u16::MAX);
+    (0..count).map(|id| table(id, &name(usize::from(id)), KEY_END, Layout::Sparse)).collect()
+}
+
+fn first_name(index: usize) -> String {
+    format!("first {index}")
+}
+
+fn rounds(keys: usize, depth: usize, quick: bool) -> usize {
+    let most = if quick { QUICK_ROUNDS } else { ROUNDS_MAX };
+    (KEYS_A_RUN / keys).clamp(2, most).max(depth)
+}
+
+/// Values that a program would have computed.
+fn filled(table: &Table, count: usize) -> Values<f32> {
+    let mut values = table.values(count);
+    values.fill(0.5);
+    values
+}
+
+impl Bench<'_> {
+    fn new(job: &Job, keys: usize, firsts_a_run: usize, is_remote: bool, is_quick: bool) -> Result<Bench<'_>> {
+        let mut draw = Draw::new(keys as u64);
+        let key_end = job.table("plain", Layout::Sparse)?.spec().key_end;
+        let keys = Arc::new(draw.keys(keys, key_end));
+        let bench = Bench { job, keys, draw, first_tables: 0, firsts_a_run, is_remote, is_quick };
+        for name in ["cached", "plain"] {
+            let table = job.table(name, Layout::Sparse)?;
+            table.push(&KeyList::new(bench.keys.to_vec())?, filled(&table, bench.keys.len()))?.wait()?;
+        }
+        Ok(bench)
+    }
+
+    fn points(&self) -> Vec<Point> {
+        let ways = [Way::PushCached, Way::Push, Way::PushFirst, Way::PullCached, Way::Pull];
+        let ways = ways.into_iter().filter(|way| !self.is_remote || !matches!(way, Way::PushCached | Way::PullCached));
+        let at = |depth| move |way| Point { way, depth, series: Series::default() };
+        // A table is pushed to for the first time once; there is nothing to keep outstanding.
+        let deep = ways.clone().filter(|way| *way != Way::PushFirst);
+        ways.map(at(1)).chain(deep.map(at(4))).collect()
+    }
+
+    fn measure(&mut self, point: &mut Point) -> Result<()> {
+        let count = self.keys.len();
+        let pace = Pace { warm_up: 1, rounds: rounds(count, point.depth, self.is_quick), depth: point.depth };
+        let name = if matches!(point.way, Way::PushCached | Way::PullCached) { "cached" } else { "plain" };
+        let table = self.job.table(name, Layout::Sparse)?;
+        let keys = Arc::clone(&self.keys);
+        match point.way {
+            Way::PushCached | Way::Push => point.series.run(
+                pace,
+                || Ok((keys.to_vec(), filled(&table, count))),
+                |(keys, values)| Ok(table.push(&KeyList::new(keys)?, values)?),
+                |push| Ok(push.wait().map(drop)?),
+            ),
+            Way::PullCached | Way::Pull => point.series.run(
+                pace,
+                || Ok(keys.to_vec()),
+                |keys| Ok(table.pull(&KeyList::new(keys)?)?),
+                |pull| Ok(pull.wait().map(drop)?),
+            ),
+            Way::PushFirst => point.series.run(
+                Pace { warm_up: 0, rounds: self.firsts_a_run, depth: 1 },
+                || self.first(count),
+                |(table, keys, values)| Ok(table.push(&KeyList::new(keys)?, values)?),
+                |push| Ok(push.wait().map(drop)?),
+            ),
+        }
+    }
+
+    /// New keys for the next table that nobody has pushed to; in a job that runs already, for its table.
+    fn first(&mut self, count: usize) -> Result<(Table, Vec<u64>, Values<f32>)> {
+        let table = self.job.table(&first_name(self.first_tables), Layout::Sparse)?;
+        self.first_tables += 1;
+        let keys = self.draw.keys(count, table.spec().key_end);
+        let values = filled(&table, count);
+        Ok((table, keys, values))
+    }
+}
+
+impl Point {
+    /// `stream` is the raw TCP stream's GB/s in each run.
+    fn row(&self, keys: usize, wait: Wait, stream: &[f64]) -> Row {
+        let (name, bytes_per_key) = match self.way {
+            Way::PushCached => ("push_cached", 4.0),
+            Way::Push => ("push", 12.0),
+            Way::PushFirst => ("push_first", 12.0),
+            Way::PullCached => ("pull_cached", 4.0),
+            Way::Pull => ("pull", 12.0),
+        };
+        let limits: Vec<f64> = stream.iter().map(|gb_per_s| gb_per_s / bytes_per_key * 1e3).collect();
+        let limit = (!limits.is_empty()).then_some(("raw stream", limits.as_slice()));
+        keys_row(name, keys as u64, self.depth, &self.series, limit).with("wait", wait.name())
+    }
+}
+
+fn peer_row(point: PeerPoint) -> Row {
+    keys_row(&point.name, point.size, point.depth, &point.series, None)
+}
+
+fn keys_row(name: &str, keys: u64, depth: usize, series: &Series, limit: Option<(&'static str, &[f64])>) -> Row {
+    let row = Row::new(name, keys).measured(series, keys as f64 * 1e3, "Mkeys/s", limit);
+    let rate = row.rate;
+    row.with("keys", keys).with("depth", depth).with("mkeys_per_s", rate)
+}
+
+fn peer_plan(keys: &[u64], quick: bool) -> PeerPlan {
+    let some = &keys[..keys.len().min(REDIS_KEYS_MAX)];
+    let mut redis = Vec::new();
+    // Above that size a request of Redis takes a second.
+    if keys.len() <= REDIS_KEYS_MAX {
+        for work in [RedisWork::Increment, RedisWork::HashIncrement, RedisWork::Gather] {
+            redis.extend([100, 10_000].map(|batch| (work, some.to_vec(), batch)));
+        }
+    }
+    PeerPlan { kind: MpiKind::Sparse, sizes: vec![keys.len() as u64], redis, quick }
+}

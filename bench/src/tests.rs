@@ -1,0 +1,177 @@
+//! Each benchmark, tiny: it runs, and its rows have the names and fields that readers look for.
+
+use super::{Arguments, exit_code, run};
+use crate::cluster::{LocalJob, table};
+use crate::options::Wait;
+use crate::pin::Placement;
+use clap::Parser;
+use parashard::node::{Layout, Secret};
+use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Runs a benchmark with `--quick` and gives its rows; CSV and SVG are checked beside.
+fn rows(arguments: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (json, csv, svg) = (path("rows.json"), path("rows.csv"), path("rows.svg"));
+    let files = ["--quick", "--no-pin", "--runs", "2", "--json", &json, "--csv", &csv, "--svg", &svg];
+    let words = ["parashard-bench"].iter().chain(arguments).chain(&files);
+    let arguments = Arguments::try_parse_from(words).expect("good arguments");
+    run(&arguments).expect("the benchmark runs");
+    let rows: Vec<Value> = serde_json::from_str(&read(&json)).expect("an array of rows");
+    assert!(!rows.is_empty());
+    for name in ["name", "size", "median", "p99", "unit", "limit", "share_of_limit", "machine"] {
+        assert!(rows.iter().all(|row| row.get(name).is_some()), "{name} is missing");
+    }
+    check_csv(&read(&csv), rows.len());
+    check_svg(&read(&svg));
+    rows
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(path)).expect("the benchmark has written it")
+}
+
+fn check_csv(text: &str, rows: usize) {
+    assert_eq!(text.lines().count(), rows + 1, "{text}");
+    let commas = |line: &str| {
+        // What stands between quotes is one cell.
+        line.split('"').step_by(2).flat_map(|part| part.matches(',')).count()
+    };
+    let head = text.lines().next().expect("a head");
+    assert!(head.starts_with("name,size,median,p99,unit"), "{head}");
+    assert!(text.lines().all(|line| commas(line) == commas(head)), "{text}");
+}
+
+/// Every element is closed in its order.
+fn check_svg(text: &str) {
+    let mut open = Vec::new();
+    for tag in text.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag) {
+        let name = tag.trim_start_matches('/').split_whitespace().next().unwrap_or_default();
+        match (tag.starts_with('/'), tag.ends_with('/') || tag.starts_with(['?', '!'])) {
+            (true, _) => assert_eq!(open.pop(), Some(name), "{tag}"),
+            (false, false) => open.push(name),
+            (false, true) => {}
+        }
+    }
+    assert!(open.is_empty() && text.starts_with("<svg"), "open: {open:?}");
+    assert!(!text.contains("NaN") && !text.contains("inf"), "a place that is no number");
+}
+
+/// All rows of a name, in which each of the fields is a number above zero.
+fn named<'a>(rows: &'a [Value], name: &str, fields: &[&str]) -> Vec<&'a Value> {
+    let named: Vec<&Value> = rows.iter().filter(|row| row["name"] == name).collect();
+    assert!(!named.is_empty(), "no row {name}");
+    for field in fields {
+        let is_number = |row: &&Value| row[*field].as_f64().is_some_and(|number| number > 0.0);
+        assert!(named.iter().all(is_number), "{name}: {field} in {named:?}");
+    }
+    named
+}
+
+#[test]
+fn sparse_has_a_row_for_each_way_and_depth() {
+    let rows = rows(&["sparse", "--sizes", "1000,2000"]);
+    for name in ["push_cached", "push", "push_first", "pull_cached", "pull"] {
+        let named = named(&rows, name, &["keys", "mkeys_per_s", "median", "limit", "share_of_limit", "depth"]);
+        assert_eq!(named.len(), if name == "push_first" { 2 } else { 4 });
+        // Whoever takes the first row of a name and size takes the one with one outstanding.
+        assert!(named[0]["depth"] == 1 && named[0]["keys"] == 1000, "{named:?}");
+    }
+}
+
+#[test]
+fn latency_waits_both_ways_beside_plain_sockets() {
+    let rows = rows(&["latency"]);
+    for name in ["push_1key", "pull_1key", "push_100keys", "pull_100keys", "raw_tcp"] {
+        let named = named(&rows, name, &["p50_us", "p99_us"]);
+        assert_eq!(named.iter().map(|row| row["wait"].as_str()).collect::<Vec<_>>(), [Some("spin"), Some("block")]);
+    }
+    named(&rows, "push_1key", &["p50_ratio", "p99_ratio", "share_of_limit"]);
+}
+
+#[test]
+fn bandwidth_has_the_limit_in_each_row() {
+    let rows = rows(&["bandwidth", "--sizes", "4096,65536"]);
+    for name in ["push", "pull"] {
+        let named = named(&rows, name, &["bytes", "gb_per_s", "limit_gb_per_s", "share_of_limit", "depth"]);
+        assert_eq!(named.len(), 4);
+        assert!(named[0]["depth"] == 1 && named[0]["bytes"] == 4096);
+    }
+}
+
+#[test]
+fn a_push_and_a_pull_of_the_same_are_measured_dense_and_sparse() {
+    let rows = rows(&["push-pull"]);
+    for name in ["push_pull_dense", "push_pull_sparse"] {
+        named(&rows, name, &["keys", "gb_per_s", "mkeys_per_s", "limit"]);
+    }
+}
+
+#[test]
+fn peers_are_measured_or_skipped_with_a_word() {
+    let rows = rows(&["sparse", "--peers", "--sizes", "1000"]);
+    named(&rows, "push_cached", &["mkeys_per_s"]);
+    if crate::peer::find("redis-server").is_some() {
+        named(&rows, "redis_incrbyfloat", &["keys", "mkeys_per_s"]);
+        named(&rows, "redis_mget", &["keys", "mkeys_per_s"]);
+    }
+}
+
+#[test]
+fn a_job_that_runs_already_is_joined() {
+    let placement = Placement::choose(None, true).expect("always possible");
+    let tables = vec![table(0, "weights", 1 << 40, Layout::Sparse)];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "07".repeat(32)).expect("a file");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
+    let secret = Secret::from_bytes(&[7; 32]).expect("as long as a secret");
+    let job = LocalJob::start(tables, secret, Wait::Block, &placement).expect("the job starts");
+    let secret = path.display().to_string();
+    let job_id = format!("{:x}", job.config.job.0);
+    let rows = rows(&[
+        "latency",
+        "--no-pin",
+        "--scheduler",
+        &job.config.scheduler,
+        "--job",
+        &job_id,
+        "--secret-file",
+        &secret,
+        "--table",
+        "weights",
+    ]);
+    named(&rows, "push_1key", &["p50_us"]);
+    assert!(rows.iter().all(|row| row["limit"].is_null()), "the limit of another network is not known");
+}
+
+#[test]
+fn filters_are_held_against_plain_frames() {
+    let rows = rows(&["filters", "--passes", "2"]);
+    named(&rows, "none", &["sent_pass_1", "examples_per_s", "log_loss", "speed_to_none"]);
+}
+
+#[test]
+fn errors_have_their_exit_codes() {
+    let code = |words: &[&str]| {
+        let words = ["parashard-bench"].iter().chain(words);
+        let arguments = Arguments::try_parse_from(words).expect("good arguments");
+        let error = run(&arguments).expect_err("it must fail");
+        assert!(!format!("{error:#}").contains('\n'), "{error:#}");
+        exit_code(&error)
+    };
+    assert_eq!(code(&["push-pull", "--quick", "--pin", "0,1000"]), 2);
+    assert_eq!(
+        code(&["latency", "--quick", "--runs", "1", "--wait", "block", "--json", "/no/such/folder/rows.json"]),
+        5
+    );
+    for words in
+        [&["sparse", "--runs", "0"][..], &["latency", "--peers", "--scheduler", "a:1", "--job", "1", "--table", "t"]]
+    {
+        let words = ["parashard-bench"].iter().chain(words);
+        assert_eq!(Arguments::try_parse_from(words).expect_err("wrong usage").exit_code(), 2);
+    }
+}
