@@ -2,6 +2,7 @@
 
 use crate::error::{Classify, ExitCode, Severity};
 use crate::keyspace::KeyRange;
+use crate::wire::FiltersError;
 
 /// A request that is refused before anything is applied, or bytes that are no model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum StoreError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// Filters that do not go with the table.
+    #[error(transparent)]
+    Filters(#[from] FiltersError),
     /// Keys must be strictly ascending.
     #[error(
         "table `{table}`: key {key} at index {index} is not greater than the one before it: sort and merge the keys"
@@ -99,7 +103,7 @@ impl Classify for StoreError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            StoreError::Declaration { .. } => ExitCode::Usage,
+            StoreError::Declaration { .. } | StoreError::Filters(_) => ExitCode::Usage,
             _ => ExitCode::BadInput,
         }
     }

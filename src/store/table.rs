@@ -75,6 +75,7 @@ impl Table {
             let reason = format!("width {} is not between 1 and {}", spec.width, limit::WIDTH);
             return Err(StoreError::Declaration { table: spec.name.clone(), reason });
         }
+        spec.filters.check(spec)?;
         let typed = match spec.dtype {
             DType::F32 => Typed::F32(TypedTable::new(spec, owned, pool)?),
             DType::F64 => Typed::F64(TypedTable::new(spec, owned, pool)?),
