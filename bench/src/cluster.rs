@@ -4,8 +4,8 @@ use anyhow::Result;
 use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
-    Cast, Consistency, DType, JobConfig, Layout, NodeConfig, NodeError, SchedulerHandle, SchedulerPlan,
-    SchedulerProcess, Secret, Filters, TableSpec, UpdateFunction, random, run_server,
+    Cast, Consistency, DType, Filters, JobConfig, Layout, NodeConfig, NodeError, SchedulerHandle, SchedulerPlan,
+    SchedulerProcess, Secret, TableSpec, UpdateFunction, random, run_server,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;

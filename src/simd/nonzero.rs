@@ -34,11 +34,7 @@ pub(super) fn compact_nonzero<const N: usize>(
 /// The numbers whose bit is set, and zeros between them; gives how many of `packed` were used.
 /// There are as many of these as bits.
 #[inline(always)]
-pub(super) fn expand_nonzero<const N: usize>(
-    bitmap: &[[u8; 8]],
-    packed: &[[u8; N]],
-    target: &mut [[u8; N]],
-) -> usize {
+pub(super) fn expand_nonzero<const N: usize>(bitmap: &[[u8; 8]], packed: &[[u8; N]], target: &mut [[u8; N]]) -> usize {
     let mut used = 0;
     for (&word, target) in bitmap.iter().zip(target.chunks_mut(64)) {
         let mut bits = u64::from_le_bytes(word);

@@ -19,6 +19,10 @@ macro_rules! on_each_set {
     };
 }
 
+mod nonzero;
+mod packing;
+mod rounding;
+
 fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()
 }

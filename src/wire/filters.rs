@@ -98,7 +98,10 @@ impl Filters {
                 return unfit(quantize.name(), &format!("it rounds f32, the table holds {}", table.dtype));
             }
             if assigns {
-                return unfit(quantize.name(), "what rounding cuts off is added to a later push, but pushes are assigned");
+                return unfit(
+                    quantize.name(),
+                    "what rounding cuts off is added to a later push, but pushes are assigned",
+                );
             }
         }
         match self.random_skip {
@@ -195,16 +198,21 @@ mod tests {
 
     #[test]
     fn what_is_displayed_can_be_typed_in_any_order() {
-        for text in ["none", "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1", "bf16", "fixed_point:16"] {
+        for text in
+            ["none", "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1", "bf16", "fixed_point:16"]
+        {
             assert_eq!(text.parse::<Filters>().expect("good names").to_string(), text);
         }
-        let typed: Filters = "snappy, random_skip:0.1, fixed_point:8,nonzero ,pack_keys,key_cache".parse().expect("good names");
+        let typed: Filters =
+            "snappy, random_skip:0.1, fixed_point:8,nonzero ,pack_keys,key_cache".parse().expect("good names");
         assert_eq!(typed.to_string(), "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1");
     }
 
     #[test]
     fn a_bad_name_is_told_the_good_ones() {
-        for name in ["gzip", "", "fixed_point", "fixed_point:9", "bf16:1", "random_skip", "random_skip:x", "snappy,none"] {
+        for name in
+            ["gzip", "", "fixed_point", "fixed_point:9", "bf16:1", "random_skip", "random_skip:x", "snappy,none"]
+        {
             let message = name.parse::<Filters>().expect_err(name).to_string();
             assert!(message.starts_with("unknown filter `") && message.contains(NAMES), "{message}");
         }

@@ -5,8 +5,8 @@ use parashard::client::{ClientError, Cluster, KeyList, Offer, Shutdown, Workload
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Cast, Consistency, DType, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
-    Filters, TableSpec, UpdateFunction, run_server,
+    Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
+    TableSpec, UpdateFunction, run_server,
 };
 use std::sync::mpsc;
 use std::thread::JoinHandle;

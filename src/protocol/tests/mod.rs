@@ -10,7 +10,8 @@ use crate::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term};
 use crate::keyspace::{HashRing, Partition};
 use crate::memory::{Pool, RxBuf};
 use crate::wire::{
-    Consistency, ControlMessage, DType, JobConfig, Filters, Layout, NodeInfo, RxFrame, TableSpec, TxFrame, UpdateFunction,
+    Consistency, ControlMessage, DType, Filters, JobConfig, Layout, NodeInfo, RxFrame, TableSpec, TxFrame,
+    UpdateFunction,
 };
 use std::time::Duration;
 
