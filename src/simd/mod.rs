@@ -1,8 +1,9 @@
 //! Kernels over plain arrays, each with the same bits on every instruction set.
 //!
-//! Every kernel is written once, element by element, in `scalar`, `update`, `bf16` or `chunk`: that is
-//! the oracle and the definition of the order of operations. The instruction-set files compile the same functions
-//! for wider registers, or, where a compiler does not find the way, hold one of their own. There is no fused multiply-add anywhere and no reduction whose
+//! Every kernel is written once, element by element, in `scalar`, `update`, `bf16`, `chunk`, `packing`,
+//! `nonzero` or `rounding`: that is the oracle and the definition of the order of operations. The
+//! instruction-set files compile the same functions for wider registers, or, where a compiler does not
+//! find the way, hold one of their own. There is no fused multiply-add anywhere and no reduction whose
 //! order could differ, so all of them agree bit for bit; property tests hold them to it.
 //!
 //! The instruction set is chosen once, at the first use: the widest that the processor has, or what
@@ -132,7 +133,7 @@ kernel! {
 }
 kernel! {
     /// Fills `keys` from what `pack_keys` made and gives the bytes that it read; nothing where there
-    /// are too few or a width is impossible. From other bytes it may make any keys, in any order.
+    /// are too few, a width is impossible, or the keys do not ascend strictly from `base`.
     unpack_keys(base: u64, packed: &[u8], keys: &mut [u64]) -> Option<usize>
 }
 kernel! {

@@ -19,6 +19,9 @@ macro_rules! on_each_set {
     };
 }
 
+mod nonzero;
+mod packing;
+mod rounding;
 mod update;
 
 fn bits(numbers: &[f32]) -> Vec<u32> {
