@@ -171,7 +171,7 @@ impl TxBuf {
     #[must_use]
     pub fn from_shared<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Arc<Vec<T>>) -> TxBuf {
         let range = 0..std::mem::size_of_val(numbers.as_slice());
-        TxBuf { owner: Arc::new(Owner::Vector(Box::new(Shared(numbers)))), range }
+        TxBuf { owner: Some(Arc::new(Owner::Vector(Box::new(Shared(numbers))))), range }
     }
 
     /// No bytes.

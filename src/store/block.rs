@@ -47,6 +47,7 @@ pub(super) fn update_rows<T: Element>(
             let rows_pushed = slots.iter().zip(pushed.chunks_exact(width));
             rows_pushed.for_each(|(&slot, row)| T::narrow_all(row, rows.values.row_mut(slot)));
         }
+        Update::Stateless(function) if width == 1 => function.apply_each(&mut rows.values, slots, pushed),
         Update::Stateless(function) => for_blocks(rows, slots, pushed, |rows, slots, pushed| {
             update_values(function.as_ref(), rows, block, slots, pushed);
         }),
@@ -82,7 +83,7 @@ fn run_of<N: Element>(column: &Column<N>, slots: &[u32]) -> Option<u32> {
     (apart == 0 && column.run(first, slots.len()).len() == slots.len() * column.width()).then_some(first)
 }
 
-/// Updates the values of one block by a function without state.
+/// Updates the values of one block of rows wider than 1 by a function without state.
 fn update_values<T: Element>(
     function: &dyn StatelessUpdate<T>,
     rows: &mut Rows<T>,
@@ -93,9 +94,6 @@ fn update_values<T: Element>(
     let run = run_of(&rows.values, slots);
     if let Some(values) = run.and_then(|slot| T::as_sums_mut(rows.values.run_mut(slot, slots.len()))) {
         return function.apply(values, pushed);
-    }
-    if rows.values.width() == 1 {
-        return function.apply_each(&mut rows.values, slots, pushed);
     }
     block.values.resize(pushed.len(), T::Sum::default());
     gather(&rows.values, run, slots, &mut block.values);

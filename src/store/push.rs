@@ -56,18 +56,31 @@ impl<T: Element> TypedTable<T> {
         for (first, slot, count) in runs {
             let begin = (first - frame_range.begin) as usize * width;
             let pushed = &values[begin..begin + count * width];
-            match (mode, &self.update, T::as_sums(pushed)) {
-                (Mode::Apply, Update::Sum, Some(sums)) => T::add(self.rows.values.run_mut(slot, count), sums),
-                (Mode::Apply, Update::Assign, _) => self.rows.values.run_mut(slot, count).copy_from_slice(pushed),
-                _ => {
-                    for (pushed, slot) in pushed.chunks(BLOCK * width).zip((slot..).step_by(BLOCK)) {
-                        let slots = &mut slots[..pushed.len() / width];
-                        slots.iter_mut().zip(slot..).for_each(|(target, slot)| *target = slot);
-                        self.push_slots(mode, slots, pushed);
-                    }
-                }
+            if mode == Mode::Apply && self.update_run(slot, count, pushed) {
+                continue;
+            }
+            for (pushed, slot) in pushed.chunks(BLOCK * width).zip((slot..).step_by(BLOCK)) {
+                let slots = &mut slots[..pushed.len() / width];
+                slots.iter_mut().zip(slot..).for_each(|(target, slot)| *target = slot);
+                self.push_slots(mode, slots, pushed);
             }
         }
+    }
+
+    /// Updates rows that follow each other where a function without state can do it in place: not
+    /// where numbers must be widened first.
+    fn update_run(&mut self, slot: u32, count: usize, pushed: &[T]) -> bool {
+        let run = self.rows.values.run_mut(slot, count);
+        match (&self.update, T::as_sums(pushed)) {
+            (Update::Assign, _) => run.copy_from_slice(pushed),
+            (Update::Sum, Some(pushed)) => T::add(run, pushed),
+            (Update::Stateless(function), Some(pushed)) => match T::as_sums_mut(run) {
+                Some(values) => function.apply(values, pushed),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
     }
 
     fn push_slots(&mut self, mode: Mode, slots: &[u32], pushed: &[T]) {

@@ -7,6 +7,7 @@ use super::element::Element;
 /// Reads the records at `slots` as runs.
 pub(super) fn transpose<S: Element>(column: &Column<S>, width: usize, slots: &[u32], runs: &mut [S]) {
     match (width, column.width()) {
+        (1, 1) => transpose_each::<S, 1>(column, slots, runs),
         (1, 2) => transpose_each::<S, 2>(column, slots, runs),
         (1, 4) => transpose_each::<S, 4>(column, slots, runs),
         _ => {
@@ -23,6 +24,7 @@ pub(super) fn transpose<S: Element>(column: &Column<S>, width: usize, slots: &[u
 /// The way back of [`transpose`].
 pub(super) fn transpose_back<S: Element>(column: &mut Column<S>, width: usize, slots: &[u32], runs: &[S]) {
     match (width, column.width()) {
+        (1, 1) => transpose_back_each::<S, 1>(column, slots, runs),
         (1, 2) => transpose_back_each::<S, 2>(column, slots, runs),
         (1, 4) => transpose_back_each::<S, 4>(column, slots, runs),
         _ => {

@@ -1,12 +1,17 @@
 //! Update functions and bf16: every instruction set against the oracle, and the oracle against the papers.
 
 use super::super::level::{InstructionSet, Level};
-use super::super::{AdagradRate, AdamRate, FtrlRate, ProxRate, SgdRate, scalar};
+use super::super::{AdagradRate, AdamRate, Float, FtrlRate, ProxRate, SgdRate, scalar};
 use super::{any_f32, number};
 use proptest::prelude::*;
 
 /// Value, gradient, and four state numbers of which all but the first two are positive.
 type Row = [f32; 6];
+
+/// A parameter in the kernel's type.
+fn wide<F: Float>(parameter: f32) -> F {
+    parameter.into()
+}
 
 /// Rows as training meets them, and at times the largest numbers there are.
 fn row() -> impl Strategy<Value = Row> {
@@ -59,11 +64,11 @@ proptest! {
         rows in prop::collection::vec(row(), 0..100), rate in rate(), (l1, l2) in (0.0f32..2.0, 0.0f32..1.0),
     ) {
         agree_in_both_types!(rows, |set, _state, w, g|
-            scalar::sgd(&SgdRate { rate: rate.into() }, &mut w, &g),
-            set.sgd(&SgdRate { rate: rate.into() }, &mut w, &g));
+            scalar::sgd(&SgdRate { rate: wide(rate) }, &mut w, &g),
+            set.sgd(&SgdRate { rate: wide(rate) }, &mut w, &g));
         agree_in_both_types!(rows, |set, _state, w, g|
-            scalar::prox(&ProxRate::new(rate.into(), l1.into(), l2.into()), &mut w, &g),
-            set.prox(&ProxRate::new(rate.into(), l1.into(), l2.into()), &mut w, &g));
+            scalar::prox(&ProxRate::new(wide(rate), wide(l1), wide(l2)), &mut w, &g),
+            set.prox(&ProxRate::new(wide(rate), wide(l1), wide(l2)), &mut w, &g));
     }
 
     #[test]
@@ -73,21 +78,21 @@ proptest! {
     ) {
         let small = small.max(1e-38);
         agree_in_both_types!(rows, |set, state, w, g|
-            scalar::adagrad(&AdagradRate { rate: rate.into(), epsilon: small.into() }, &mut state[1], &mut w, &g),
-            set.adagrad(&AdagradRate { rate: rate.into(), epsilon: small.into() }, &mut state[1], &mut w, &g));
+            scalar::adagrad(&AdagradRate { rate: wide(rate), epsilon: wide(small) }, &mut state[1], &mut w, &g),
+            set.adagrad(&AdagradRate { rate: wide(rate), epsilon: wide(small) }, &mut state[1], &mut w, &g));
         agree_in_both_types!(rows, |set, state, w, g| {
-            let rate = AdamRate { rate: rate.into(), beta1: beta1.into(), beta2: beta2.into(), epsilon: small.into() };
+            let rate = AdamRate { rate: wide(rate), beta1: wide(beta1), beta2: wide(beta2), epsilon: wide(small) };
             scalar::adam(&rate, state.each_mut().map(Vec::as_mut_slice), &mut w, &g);
         }, {
-            let rate = AdamRate { rate: rate.into(), beta1: beta1.into(), beta2: beta2.into(), epsilon: small.into() };
+            let rate = AdamRate { rate: wide(rate), beta1: wide(beta1), beta2: wide(beta2), epsilon: wide(small) };
             set.adam(&rate, state.each_mut().map(Vec::as_mut_slice), &mut w, &g);
         });
         agree_in_both_types!(rows, |set, state, w, g| {
             let [z, n, _, _] = state.each_mut().map(Vec::as_mut_slice);
-            scalar::ftrl(&FtrlRate { alpha: rate.into(), beta: small.into(), l1: l1.into(), l2: l2.into() }, [z, n], &mut w, &g);
+            scalar::ftrl(&FtrlRate { alpha: wide(rate), beta: wide(small), l1: wide(l1), l2: wide(l2) }, [z, n], &mut w, &g);
         }, {
             let [z, n, _, _] = state.each_mut().map(Vec::as_mut_slice);
-            set.ftrl(&FtrlRate { alpha: rate.into(), beta: small.into(), l1: l1.into(), l2: l2.into() }, [z, n], &mut w, &g);
+            set.ftrl(&FtrlRate { alpha: wide(rate), beta: wide(small), l1: wide(l1), l2: wide(l2) }, [z, n], &mut w, &g);
         });
     }
 

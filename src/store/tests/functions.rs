@@ -142,7 +142,7 @@ fn values_loaded_without_state_stay_under_zero_pushes() {
         let values: Vec<f32> = (0..16u8).map(|index| f32::from(index) * 0.25 - 2.0).collect();
         let mut warm = table(&spec, range);
         // What was there before must not shine through.
-        warm.apply(range, range, Some(&keys), vec![0.75f32; 16].as_bytes());
+        warm.apply(range, range, Some(&keys), [0.75f32; 16].as_bytes());
         warm.load(&keys, values.as_bytes(), None).unwrap();
         warm.apply(range, range, Some(&keys), [0.0f32; 16].as_bytes());
         assert_eq!(pull::<f32>(&warm, range)[..16], values, "{function}");

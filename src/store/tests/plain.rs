@@ -121,10 +121,13 @@ impl Small for Bf16 {
     }
 }
 
+/// One number of a row, and its state.
+type Number<T> = (T, [<T as Element>::Sum; 4]);
+
 /// The table as a map.
 pub(super) struct Plain<T: Small> {
     pub(super) spec: TableSpec,
-    pub(super) rows: BTreeMap<u64, Vec<(T, [T::Sum; 4])>>,
+    pub(super) rows: BTreeMap<u64, Vec<Number<T>>>,
     pub(super) sums: BTreeMap<u64, Vec<T::Sum>>,
 }
 
