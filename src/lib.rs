@@ -11,6 +11,7 @@
 //!                      │                   │           │          ├─────► clock ──► keyspace
 //!                      └───────────────────┤           ├─► filter └─────► wire ───► keyspace
 //!                                          └─► transport ─► wire ─► memory
+//! filter ──► simd, wire, memory, keyspace
 //! everything ──► id, limit, error
 //! ```
 //! | module | what it does |

@@ -44,8 +44,9 @@ pub(super) fn payload_bytes(count: usize, width: usize) -> usize {
 #[inline(always)]
 pub(super) fn pack_with(base: u64, keys: &[u64], target: &mut [u8], pack: impl Fn(&Gaps, usize, &mut [u8])) -> usize {
     let (mut base, mut at) = (base, 0);
+    let mut gaps: Gaps = [0; BLOCK_KEYS];
     for keys in keys.chunks(BLOCK_KEYS) {
-        let mut gaps: Gaps = [0; BLOCK_KEYS];
+        gaps[keys.len()..].fill(0);
         gaps[0] = keys[0].wrapping_sub(base);
         for ((gap, key), before) in gaps[1..].iter_mut().zip(&keys[1..]).zip(keys) {
             *gap = key.wrapping_sub(*before).wrapping_sub(1);
@@ -75,10 +76,11 @@ pub(super) fn unpack_with(
         if width > WIDTH_MAX && width != WIDTH_WHOLE || payload.len() < len {
             return None;
         }
-        let mut padded = [0; 8 * BLOCK_KEYS + WINDOW];
+        let mut padded;
         let window = if payload.len() >= GROUP_COUNT * width + WINDOW {
             payload
         } else {
+            padded = [0; 8 * BLOCK_KEYS + WINDOW];
             padded[..len].copy_from_slice(&payload[..len]);
             &padded
         };
