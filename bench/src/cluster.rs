@@ -53,6 +53,7 @@ impl LocalJob {
             scheduler: String::new(),
             host: "here".to_owned(),
             spin: Duration::ZERO,
+            key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
         };
         let job = JobConfig { tables, writers: 1, program: Vec::new() };
         let cast = Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 };
@@ -112,6 +113,7 @@ impl Job {
             scheduler,
             host: "bench".to_owned(),
             spin: wait.spin(),
+            key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
         };
         Ok(Job { worker: Some(Cluster::connect(&config, remote.rank)?), local: None, table: remote.table.clone() })
     }

@@ -67,6 +67,7 @@ impl NodeOptions {
             scheduler,
             host: self.host_id.clone().unwrap_or_else(host_id),
             spin: Duration::from_micros(spin_us),
+            key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
         })
     }
 

@@ -104,6 +104,13 @@ options! {
         /// Which pushes a pull must see [default: eventual].
         #[arg(long, env = "PARASHARD_CONSISTENCY", value_enum)]
         consistency: ConsistencyOption,
+        /// What shrinks messages: key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16,
+        /// random_skip:P, separated by commas, or none [default: key_cache,pack_keys,nonzero].
+        #[arg(long, env = "PARASHARD_FILTERS", value_name = "LIST")]
+        filters: String,
+        /// Bytes that each shard keeps of key lists, for the filter key_cache [default: 1073741824].
+        #[arg(long, env = "PARASHARD_KEY_CACHE_BYTES", value_name = "BYTES")]
+        key_cache_bytes: usize,
         /// Fabric [default: auto].
         #[arg(long, env = "PARASHARD_TRANSPORT", value_enum)]
         transport: TransportOption,

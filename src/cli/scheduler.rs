@@ -16,8 +16,8 @@ use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_
 use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
 use crate::node::{
-    Cast, Consistency, DType, Filters, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan,
-    SchedulerProcess, TableSpec, UpdateFunction, check_target,
+    Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan, SchedulerProcess,
+    TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -123,7 +123,7 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     };
     let program = postcard::to_stdvec(&problem)
         .map_err(|error| Failure::new(ExitCode::Usage, format!("the learning problem does not encode: {error}")))?;
-    let table = table(settings, data_end + u64::from(settings.bias));
+    let table = table(settings, data_end + u64::from(settings.bias))?;
     let model = SavePlan {
         path: settings.model.clone(),
         with_state: settings.save_state,
@@ -153,8 +153,8 @@ fn shards(settings: &JobSettings) -> Vec<NodeId> {
     (0..settings.servers).flat_map(of_server).collect()
 }
 
-fn table(settings: &JobSettings, key_end: u64) -> TableSpec {
-    TableSpec {
+fn table(settings: &JobSettings, key_end: u64) -> Result<TableSpec, Failure> {
+    Ok(TableSpec {
         id: TableId(0),
         name: WEIGHTS.to_owned(),
         dtype: DType::F32,
@@ -171,8 +171,8 @@ fn table(settings: &JobSettings, key_end: u64) -> TableSpec {
             ConsistencyOption::Eventual => Consistency::Eventual,
             ConsistencyOption::Sequential => Consistency::Sequential,
         },
-        filters: Filters::default(),
-    }
+        filters: settings.filters()?,
+    })
 }
 
 /// Small enough that every worker gets some units, and that a stop does not take long.

@@ -2,11 +2,12 @@
 
 use super::console::tell_error;
 use super::node::NodeOptions;
-use super::settings::SPIN_US;
+use super::settings::{KEY_CACHE_VARIABLE, SPIN_US};
 use crate::client::Shutdown;
 use crate::error::Failure;
 use crate::launch::{JobDir, Member};
-use crate::node::{LauncherWord, has_lifeline, run_server, watch_lifeline};
+use crate::limit;
+use crate::node::{LauncherWord, NodeConfig, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
 /// Arguments of `parashard server`.
@@ -23,6 +24,9 @@ pub(super) struct ServerArguments {
     /// Microseconds to look for messages before sleeping, while they come in quick succession.
     #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = SPIN_US)]
     spin_us: u64,
+    /// Bytes that each shard keeps of key lists, for the filter key_cache.
+    #[arg(long, env = KEY_CACHE_VARIABLE, value_name = "BYTES", default_value_t = limit::SHARD_KEY_CACHE_BYTES)]
+    key_cache_bytes: usize,
 }
 
 /// Serves until the job ends.
@@ -34,6 +38,7 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
 
 fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
+    let config = NodeConfig { key_cache_bytes: arguments.key_cache_bytes, ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

@@ -3,11 +3,19 @@
 use super::options::{AlgorithmOption, ConsistencyOption, FormatOption, JobOptions, TransportOption, WorkerLossOption};
 use crate::error::{ExitCode, Failure};
 use crate::learn::data::{BITS_MAX, Format};
+use crate::limit;
+use crate::node::Filters;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// How long nodes look for messages before they sleep: a few round trips inside a rack.
 pub(super) const SPIN_US: u64 = 50;
+
+/// Filters of a training job: all that lose nothing and cost less time than they save.
+pub(super) const FILTERS: &str = "key_cache,pack_keys,nonzero";
+
+/// Names the bytes of a shard's key cache; the launcher passes it on.
+pub(super) const KEY_CACHE_VARIABLE: &str = "PARASHARD_KEY_CACHE_BYTES";
 
 /// Options and the file that completes them.
 #[derive(Debug, Clone, Args)]
@@ -46,6 +54,8 @@ pub(super) struct JobSettings {
     pub(super) replicas: u32,
     pub(super) on_worker_loss: WorkerLossOption,
     pub(super) consistency: ConsistencyOption,
+    pub(super) filters: String,
+    pub(super) key_cache_bytes: usize,
     pub(super) transport: TransportOption,
     pub(super) spin_us: u64,
     pub(super) seed: u64,
@@ -104,6 +114,8 @@ impl JobSettings {
             replicas: options.replicas.unwrap_or(0),
             on_worker_loss: options.on_worker_loss.unwrap_or(WorkerLossOption::Stop),
             consistency: options.consistency.unwrap_or(ConsistencyOption::Eventual),
+            filters: options.filters.unwrap_or_else(|| FILTERS.to_owned()),
+            key_cache_bytes: options.key_cache_bytes.unwrap_or(limit::SHARD_KEY_CACHE_BYTES),
             transport: options.transport.unwrap_or(TransportOption::Auto),
             spin_us: options.spin_us.unwrap_or(SPIN_US),
             seed: options.seed.unwrap_or(1),
@@ -138,11 +150,18 @@ impl JobSettings {
             replicas: Some(self.replicas),
             on_worker_loss: Some(self.on_worker_loss),
             consistency: Some(self.consistency),
+            filters: Some(self.filters),
+            key_cache_bytes: Some(self.key_cache_bytes),
             transport: Some(self.transport),
             spin_us: Some(self.spin_us),
             seed: Some(self.seed),
             json: self.json,
         }
+    }
+
+    /// The filters of the table of weights.
+    pub(super) fn filters(&self) -> Result<Filters, Failure> {
+        self.filters.parse::<Filters>().map_err(|error| Failure::new(ExitCode::Usage, format!("--filters: {error}")))
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -170,7 +189,7 @@ impl JobSettings {
         if self.key_end == Some(0) {
             return usage("--key-end must be at least 1");
         }
-        Ok(())
+        self.filters().map(drop)
     }
 }
 
@@ -209,5 +228,7 @@ mod tests {
         assert!(with(|options| options.alpha = Some(f32::NAN)).is_err());
         assert!(with(|options| options.workers = Some(0)).is_err());
         assert!(with(|options| options.beta = Some(0.0)).is_err());
+        let failure = with(|options| options.filters = Some("gzip".to_owned())).expect_err("no filter of ours");
+        assert!(failure.message.starts_with("--filters: unknown filter `gzip`: choose from key_cache"), "{failure}");
     }
 }

@@ -1,7 +1,7 @@
 //! `parashard train`: the main job, with all its processes on this machine.
 
 use super::log::LogOptions;
-use super::settings::JobArguments;
+use super::settings::{JobArguments, KEY_CACHE_VARIABLE};
 use crate::error::{ExitCode, Failure};
 use crate::launch::{LocalJob, run_local};
 use clap::Args;
@@ -26,6 +26,7 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot find this program: {error}")))?;
     let mut environment = log.environment();
     environment.push((BEGIN_VARIABLE.to_owned(), OsString::from(begin.to_string())));
+    environment.push((KEY_CACHE_VARIABLE.to_owned(), OsString::from(settings.key_cache_bytes.to_string())));
     let job = LocalJob {
         program,
         servers: settings.servers,

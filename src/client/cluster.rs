@@ -115,6 +115,7 @@ impl Cluster {
         let traffic = inner.worker().traffic();
         Statistics {
             bytes_pushed: traffic.bytes_pushed,
+            bytes_asked: traffic.bytes_asked,
             bytes_pulled: traffic.bytes_pulled,
             retries: traffic.retries,
             waited: inner.waited,

@@ -25,6 +25,8 @@ const BACKGROUND_SLEEP_MAX: Duration = Duration::from_millis(200);
 pub struct Statistics {
     /// Bytes of push frames, retries included.
     pub bytes_pushed: u64,
+    /// Bytes of questions for values, retries included.
+    pub bytes_asked: u64,
     /// Bytes of answers to pulls.
     pub bytes_pulled: u64,
     /// Segments sent more than once.

@@ -17,6 +17,11 @@ pub struct Pass {
     pub rows: u64,
     /// Sum of their log losses, each before its row was learnt.
     pub loss_sum: f64,
+    /// Bytes that workers sent to servers. A worker tells at the end of a unit, so what it sent ahead
+    /// for the next pass counts here.
+    pub bytes_sent: u64,
+    /// Bytes of answers to pulls.
+    pub bytes_received: u64,
 }
 
 impl Pass {
@@ -69,7 +74,8 @@ impl Progress {
     /// # Errors
     /// One line when a limit is reached.
     pub(super) fn on_report(&mut self, worker: WriterId, item: &WorkItem, report: &UnitReport) -> Result<(), String> {
-        self.workers.insert(worker.0, report.figures);
+        let before = self.workers.insert(worker.0, report.figures).unwrap_or_default();
+        let now = report.figures;
         self.bad_lines += report.bad_lines;
         match item {
             WorkItem::Train { pass, .. } => {
@@ -79,6 +85,8 @@ impl Progress {
                 }
                 self.passes[pass].rows += report.rows;
                 self.passes[pass].loss_sum += report.loss_sum;
+                self.passes[pass].bytes_sent += now.bytes_sent().saturating_sub(before.bytes_sent());
+                self.passes[pass].bytes_received += now.bytes_pulled.saturating_sub(before.bytes_pulled);
                 *self.worker_rows.entry(worker.0).or_default() += report.rows;
                 self.units.1 += u64::from(report.last);
                 self.train_end = Some(Instant::now());

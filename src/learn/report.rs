@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct WorkerFigures {
     /// Bytes of push frames, retries included.
     pub bytes_pushed: u64,
+    /// Bytes of questions for values, retries included.
+    pub bytes_asked: u64,
     /// Bytes of answers to pulls.
     pub bytes_pulled: u64,
     /// Segments sent more than once.
@@ -20,6 +22,14 @@ pub struct WorkerFigures {
     pub seconds_computing: f64,
     /// When the first pull was answered, in seconds since 1970.
     pub first_pull_at: Option<f64>,
+}
+
+impl WorkerFigures {
+    /// Bytes of all requests to servers.
+    #[must_use]
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_pushed + self.bytes_asked
+    }
 }
 
 /// Account of a part of a unit; the last part ends the unit.

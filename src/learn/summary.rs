@@ -1,6 +1,7 @@
 //! What the user sees at the end: one table, and the same figures as one JSON object.
 
-use super::progress::Progress;
+use super::progress::{Pass, Progress};
+use super::report::WorkerFigures;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -85,15 +86,20 @@ impl Summary {
 
     fn add_traffic(&mut self, progress: &Progress, facts: &SummaryFacts) {
         let workers = || progress.workers.values();
-        let (pushed, pulled) =
-            (workers().map(|worker| worker.bytes_pushed).sum(), workers().map(|worker| worker.bytes_pulled).sum());
+        let total = |bytes: fn(&WorkerFigures) -> u64| workers().map(bytes).sum::<u64>();
+        let (pushed, asked) = (total(|worker| worker.bytes_pushed), total(|worker| worker.bytes_asked));
+        let pulled = total(|worker| worker.bytes_pulled);
         let speed = progress.rows_per_second();
         let train_seconds = progress.train_seconds();
         self.add("examples_per_second", json!(speed), format!("{} (training alone)", grouped(speed as u64)));
         self.add("seconds", json!(facts.seconds), format!("{:.2} (training {train_seconds:.2})", facts.seconds));
         self.fields.insert("train_seconds".to_owned(), json!(train_seconds));
         self.add("bytes_pushed", json!(pushed), megabytes(pushed));
+        self.add("bytes_asked", json!(asked), format!("{} (questions for values)", megabytes(asked)));
         self.add("bytes_pulled", json!(pulled), megabytes(pulled));
+        let of_passes = |bytes: fn(&Pass) -> u64| progress.passes.iter().map(bytes).collect::<Vec<u64>>();
+        self.fields.insert("bytes_sent_per_pass".to_owned(), json!(of_passes(|pass| pass.bytes_sent)));
+        self.fields.insert("bytes_received_per_pass".to_owned(), json!(of_passes(|pass| pass.bytes_received)));
         self.fields.insert("retries".to_owned(), json!(workers().map(|worker| worker.retries).sum::<u64>()));
         let waiting: f64 = workers().map(|worker| worker.seconds_waiting).sum();
         self.fields.insert("seconds_waiting".to_owned(), json!(waiting));
@@ -119,6 +125,7 @@ impl Summary {
                 "rank": rank,
                 "examples": rows,
                 "bytes_pushed": worker.bytes_pushed,
+                "bytes_asked": worker.bytes_asked,
                 "bytes_pulled": worker.bytes_pulled,
                 "seconds_computing": worker.seconds_computing,
                 "seconds_waiting": worker.seconds_waiting,

@@ -266,6 +266,7 @@ impl<'a> Worker<'a> {
     fn figures(&mut self) -> WorkerFigures {
         let statistics = self.cluster.statistics();
         self.figures.bytes_pushed = statistics.bytes_pushed;
+        self.figures.bytes_asked = statistics.bytes_asked;
         self.figures.bytes_pulled = statistics.bytes_pulled;
         self.figures.retries = statistics.retries;
         self.figures.seconds_waiting = statistics.waited.as_secs_f64();

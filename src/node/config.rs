@@ -23,6 +23,8 @@ pub struct NodeConfig {
     pub host: String,
     /// How long to look for messages before sleeping, while they come in quick succession.
     pub spin: Duration,
+    /// Bytes that each shard of a server keeps of key lists, positions included; others keep none.
+    pub key_cache_bytes: usize,
 }
 
 impl fmt::Debug for NodeConfig {

@@ -71,7 +71,8 @@ fn open_shard(config: &NodeConfig, node: NodeId) -> Result<ShardDriver, NodeErro
     let address = config.advertised(transport.local_address().as_deref())?;
     let identity = Identity::new(node, config.job, incarnation);
     tracing::info!(%node, address, "listening");
-    let server = Server::new(now(), identity, address, config.host.clone(), &config.scheduler, pool);
+    let mut server = Server::new(now(), identity, address, config.host.clone(), &config.scheduler, pool);
+    server.limit_key_cache(config.key_cache_bytes);
     Ok(Driver::new(server, transport))
 }
 

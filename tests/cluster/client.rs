@@ -48,6 +48,7 @@ impl Job {
             scheduler: String::new(),
             host: "here".to_owned(),
             spin: Duration::ZERO,
+            key_cache_bytes: 1 << 20,
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {
