@@ -1,6 +1,6 @@
 //! The oracle: what each kernel computes, element by element.
 
-pub(super) use super::chunk::locate;
+pub(super) use super::chunk::{locate, match_lines};
 
 /// Parameters of FTRL-proximal, with the paper's names (McMahan et al., KDD 2013, algorithm 1).
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -67,6 +67,9 @@ impl<T: Element> TypedTable<T> {
             positions.changes = self.changes;
             return;
         };
+        if positions.rebuilds != self.rebuilds {
+            return self.find_all(keys, positions);
+        }
         let mut begin = 0;
         for index in 0..positions.spans.len() {
             let span = positions.spans[index];
@@ -85,8 +88,7 @@ impl<T: Element> TypedTable<T> {
     pub(super) fn place_at(&mut self, keys: &[u64], positions: &mut Positions) {
         self.refresh(keys, positions);
         if positions.missing > 0 {
-            self.place(keys);
-            positions.slots.copy_from_slice(&self.slots);
+            self.place(keys, &mut positions.slots);
             self.note_places(keys, 0, positions);
         }
     }
