@@ -13,8 +13,10 @@ pub(super) struct Avx2(());
 impl Avx2 {
     /// The proof, where the processor has the instructions.
     pub(super) fn detect() -> Option<Avx2> {
-        let found =
-            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("popcnt");
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt");
         found.then_some(Avx2(()))
     }
 }

@@ -49,8 +49,7 @@ instantiate!(strictly_ascending(keys: &[u64]) -> bool);
 fn match_two(line: &[u64; LINE_KEYS], next: &[u64; LINE_KEYS], key: u64) -> u32 {
     let wanted = _mm512_set1_epi64(key.cast_signed());
     // SAFETY: both are references to eight keys, as many as a register holds.
-    let (line, next) =
-        unsafe { (_mm512_loadu_si512(line.as_ptr().cast()), _mm512_loadu_si512(next.as_ptr().cast())) };
+    let (line, next) = unsafe { (_mm512_loadu_si512(line.as_ptr().cast()), _mm512_loadu_si512(next.as_ptr().cast())) };
     let (line, next) = (_mm512_cmpeq_epi64_mask(line, wanted), _mm512_cmpeq_epi64_mask(next, wanted));
     u32::from(line) | u32::from(next) << LINE_KEYS
 }
