@@ -1,6 +1,6 @@
 //! The kernels compiled for AVX-512 (F, BW, DQ, VL).
 
-use super::chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS, quarter_of};
+use super::chunk::{KeyChunk, LINE_KEYS, locate_with, match_lines_with};
 use super::float::Float;
 use super::packing::{self, GROUP, Gaps, WIDTH_WHOLE, WINDOW};
 use super::rounding::{CodeBits, Scale};
@@ -19,7 +19,7 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("popcnt");
+            && is_x86_feature_detected!("bmi1");
         found.then_some(Avx512(()))
     }
 }
@@ -64,39 +64,35 @@ instantiate!(decode_codes[N](scale: Scale, codes: &[[u8; N]], values: &mut [[u8;
 instantiate!(upper_halves(values: &[[u8; 4]], halves: &mut [[u8; 2]]) -> bool);
 instantiate!(widen_halves(halves: &[[u8; 2]], values: &mut [[u8; 4]]));
 
-/// How many of eight keys `compare` says are below the wanted one.
-macro_rules! count {
-    ($compare:ident, $eight:expr, $wanted:expr) => {{
-        let eight: &[u64; 8] = $eight;
-        // SAFETY: `eight` is a reference to eight keys, as many as the register holds.
-        let eight = unsafe { _mm512_loadu_si512(eight.as_ptr().cast()) };
-        $compare(eight, $wanted).count_ones() as usize
-    }};
+/// Compares eight keys of each line at once.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn match_two(line: &[u64; LINE_KEYS], next: &[u64; LINE_KEYS], key: u64) -> u32 {
+    let wanted = _mm512_set1_epi64(key.cast_signed());
+    // SAFETY: both are references to eight keys, as many as a register holds.
+    let (line, next) = unsafe { (_mm512_loadu_si512(line.as_ptr().cast()), _mm512_loadu_si512(next.as_ptr().cast())) };
+    let (line, next) = (_mm512_cmpeq_epi64_mask(line, wanted), _mm512_cmpeq_epi64_mask(next, wanted));
+    u32::from(line) | u32::from(next) << LINE_KEYS
 }
 
 impl Avx512 {
     /// As the oracle, with one comparison for eight keys.
     pub(super) fn locate(self, chunk: &KeyChunk<'_>, keys: &[u64], places: &mut [u32]) -> usize {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1")]
         fn wide(chunk: &KeyChunk<'_>, keys: &[u64], places: &mut [u32]) -> usize {
-            let mut missing = 0;
-            for (place, &key) in places.iter_mut().zip(keys) {
-                let wanted = _mm512_set1_epi64(key.cast_signed());
-                let unit = count!(_mm512_cmple_epu64_mask, chunk.firsts, wanted).saturating_sub(1) % CHUNK_UNITS;
-                let keys = chunk.units[unit];
-                let quarter = quarter_of(keys, key);
-                let (eights, eight) = (keys.as_chunks::<8>().0, quarter / 8);
-                let below = count!(_mm512_cmplt_epu64_mask, &eights[eight], wanted)
-                    + count!(_mm512_cmplt_epu64_mask, &eights[eight + 1], wanted);
-                let lane = (quarter + below) % UNIT_KEYS;
-                let known = keys[lane] == key;
-                *place = if known { chunk.places[unit] + lane as u32 } else { NO_PLACE };
-                missing += usize::from(!known);
-            }
-            missing
+            locate_with(chunk, keys, places, |line, next, key| match_two(line, next, key))
         }
         // SAFETY: `self` proves that the processor has the instructions that `wide` enables.
         unsafe { wide(chunk, keys, places) }
+    }
+
+    /// As the oracle, with one comparison for eight keys.
+    pub(super) fn match_lines(self, lines: &[[&[u64; LINE_KEYS]; 2]], keys: &[u64], lanes: &mut [u8]) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1")]
+        fn wide(lines: &[[&[u64; LINE_KEYS]; 2]], keys: &[u64], lanes: &mut [u8]) {
+            match_lines_with(lines, keys, lanes, |line, next, key| match_two(line, next, key));
+        }
+        // SAFETY: `self` proves that the processor has the instructions that `wide` enables.
+        unsafe { wide(lines, keys, lanes) }
     }
 }
 

@@ -26,7 +26,7 @@ mod scalar;
 mod update;
 
 pub use bf16::nearest_bf16;
-pub use chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
+pub use chunk::{CHUNK_UNITS, Hints, KeyChunk, LINE_KEYS, NO_LANE, NO_PLACE, UNIT_KEYS};
 pub use float::Float;
 pub use level::{Level, SimdError, check_environment, level};
 pub use nonzero::COMPACT_SLACK_BYTES;
@@ -121,6 +121,11 @@ kernel! {
     /// The place of each key in a chunk of an ordered array, [`NO_PLACE`] for those that are not
     /// there; gives the number of these. `u64::MAX` is no key.
     locate(chunk: &KeyChunk<'_>, keys: &[u64], places: &mut [u32]) -> usize
+}
+kernel! {
+    /// For each key the lane of its two lines that holds it, the second line's behind the first's;
+    /// [`NO_LANE`] for none.
+    match_lines(lines: &[[&[u64; LINE_KEYS]; 2]], keys: &[u64], lanes: &mut [u8])
 }
 kernel! {
     /// Whether each key is greater than the one before it.

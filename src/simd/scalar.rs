@@ -1,7 +1,7 @@
 //! The oracle: what each kernel computes, element by element.
 
 pub(super) use super::bf16::{add_bf16, all_within_bf16, narrow_bf16, widen_bf16};
-pub(super) use super::chunk::locate;
+pub(super) use super::chunk::{locate, match_lines};
 pub(super) use super::nonzero::{compact_nonzero, count_nonzero, expand_nonzero};
 pub(super) use super::packing::{pack_keys, unpack_keys};
 pub(super) use super::rounding::{

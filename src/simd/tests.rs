@@ -1,6 +1,6 @@
 //! Every instruction set of this machine against the oracle, bit for bit.
 
-use super::chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
+use super::chunk::{CHUNK_UNITS, Hints, KeyChunk, LINE_KEYS, NO_LANE, NO_PLACE, UNIT_KEYS};
 use super::level::{InstructionSet, Level};
 use super::scalar;
 use proptest::prelude::*;
@@ -105,26 +105,20 @@ proptest! {
     fn keys_are_found_where_they_are(
         own in ascending(UNIT_KEYS * CHUNK_UNITS),
         others in ascending(100),
-        holes in prop::collection::vec(any::<bool>(), 1..9),
     ) {
-        let mut units = [[u64::MAX; UNIT_KEYS]; CHUNK_UNITS];
-        let mut rest = own.as_slice();
-        // Units need not be full.
-        for (unit, short) in units.iter_mut().zip(holes.iter().cycle()) {
-            let count = rest.len().min(UNIT_KEYS - 17 * usize::from(*short));
-            unit[..count].copy_from_slice(&rest[..count]);
-            rest = &rest[count..];
-        }
-        let held = &own[..own.len() - rest.len()];
-        let firsts = units.map(|unit| unit[0]);
+        let units = own.len().div_ceil(UNIT_KEYS).max(1);
+        let mut lines = vec![[u64::MAX; LINE_KEYS]; units * UNIT_KEYS / LINE_KEYS];
+        lines.as_flattened_mut()[..own.len()].copy_from_slice(&own);
+        let firsts: Vec<u64> = own.iter().copied().step_by(LINE_KEYS).collect();
+        let hints = own.last().map_or(Hints::EMPTY, |&last| Hints::new(&firsts, last));
         let places = std::array::from_fn(|unit| 1000 * unit as u32);
-        let chunk = KeyChunk { firsts: &firsts, units: units.each_ref(), places };
-        let mut keys: Vec<u64> = others.into_iter().chain(held.iter().copied()).collect();
+        let chunk = KeyChunk { hints: &hints, lines: &lines, places };
+        let mut keys: Vec<u64> = others.into_iter().chain(own.iter().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
-        let place = |key: u64| {
-            let found = (0..CHUNK_UNITS).find_map(|unit| Some((unit, units[unit].iter().position(|&own| own == key)?)));
-            found.map_or(NO_PLACE, |(unit, lane)| 1000 * unit as u32 + lane as u32)
+        let place = |key: u64| match own.binary_search(&key) {
+            Ok(row) => (1000 * (row / UNIT_KEYS) + row % UNIT_KEYS) as u32,
+            Err(_) => NO_PLACE,
         };
         let expected: Vec<u32> = keys.iter().map(|&key| place(key)).collect();
         let missing = expected.iter().filter(|&&place| place == NO_PLACE).count();
@@ -133,5 +127,25 @@ proptest! {
         prop_assert_eq!(&found, &expected);
         on_each_set!(set, { let mut found = vec![7; keys.len()]; (set.locate(&chunk, &keys, &mut found), found) },
             |level, found: (usize, Vec<u32>)| assert_eq!(found, (missing, expected.clone()), "{level}"));
+    }
+
+    #[test]
+    fn a_key_has_the_first_lane_of_two_lines_that_holds_it(
+        pairs in prop::collection::vec((any::<[u64; 8]>(), any::<[u64; 8]>(), 0usize..24), 0..20),
+    ) {
+        let wanted = |(line, next, lane): &([u64; 8], [u64; 8], usize)| {
+            line.iter().chain(next).nth(*lane).copied().unwrap_or(9)
+        };
+        let keys: Vec<u64> = pairs.iter().map(wanted).collect();
+        let lines: Vec<[&[u64; LINE_KEYS]; 2]> = pairs.iter().map(|(line, next, _)| [line, next]).collect();
+        let lane = |(pair, key): (&[&[u64; 8]; 2], &u64)| {
+            pair[0].iter().chain(pair[1]).position(|own| own == key).map_or(NO_LANE, |lane| lane as u8)
+        };
+        let expected: Vec<u8> = lines.iter().zip(&keys).map(lane).collect();
+        let mut found = vec![7; keys.len()];
+        scalar::match_lines(&lines, &keys, &mut found);
+        prop_assert_eq!(&found, &expected);
+        on_each_set!(set, { let mut found = vec![7; keys.len()]; set.match_lines(&lines, &keys, &mut found); found },
+            |level, found| assert_eq!(found, expected, "{level}"));
     }
 }

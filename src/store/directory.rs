@@ -62,6 +62,9 @@ impl Directory {
             return;
         }
         let mut old = self.starts.len();
+        // Doubling would leave up to half of them empty.
+        self.starts.reserve_exact(fresh.len());
+        self.order.reserve_exact(fresh.len());
         self.starts.resize(old + fresh.len(), 0);
         self.order.resize(old + fresh.len(), 0);
         let mut target = self.starts.len();

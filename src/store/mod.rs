@@ -15,11 +15,13 @@
 mod bitmap;
 mod block;
 mod check;
+mod chunk;
 mod column;
 mod directory;
 mod element;
 mod error;
 mod index;
+mod insert;
 mod model;
 mod positions;
 mod push;

@@ -83,6 +83,9 @@ impl<T: Element> TypedTable<T> {
             positions.changes = self.changes;
             return;
         };
+        if positions.rebuilds != self.rebuilds {
+            return self.find_all(keys, positions);
+        }
         let mut begin = 0;
         for index in 0..positions.spans.len() {
             let span = positions.spans[index];
@@ -104,8 +107,7 @@ impl<T: Element> TypedTable<T> {
             self.refresh(keys, positions);
         }
         if !is_known || positions.missing > 0 {
-            self.place(keys);
-            positions.slots.clone_from(&self.slots);
+            self.place(keys, &mut positions.slots);
             self.note_places(keys, 0, positions);
         }
     }

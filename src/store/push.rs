@@ -2,11 +2,14 @@
 
 use super::block::update_rows;
 use super::element::Element;
-use super::index::Index;
+use super::index::{Index, NO_SLOT};
 use super::positions::Positions;
 use super::typed::{BLOCK, TypedTable, numbers};
 use super::update::Update;
 use crate::keyspace::KeyRange;
+
+/// Keys that are found and updated together: their slots fill half of the first cache.
+const PUSH_BLOCK: usize = 4096;
 
 /// What to do with one push.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,10 +37,31 @@ impl<T: Element> TypedTable<T> {
         };
         let wanted = range.slice_of(keys);
         let values = &values[wanted.start * width..wanted.end * width];
-        self.place(&keys[wanted]);
-        let slots = std::mem::take(&mut self.slots);
-        self.push_slots(mode, &slots, values);
+        let keys = &keys[wanted];
+        let mut slots = std::mem::take(&mut self.slots);
+        let done = self.push_known(mode, keys, values, &mut slots);
+        if done < keys.len() {
+            self.place(&keys[done..], &mut slots);
+            self.push_slots(mode, &slots, &values[done * width..]);
+        }
         self.slots = slots;
+    }
+
+    /// Takes blocks of keys one after the other until one holds an unknown key, so that the slots of
+    /// a block are still in the first cache when they are used. Gives the keys that are done.
+    fn push_known(&mut self, mode: Mode, keys: &[u64], values: &[T], slots: &mut Vec<u32>) -> usize {
+        let width = self.width();
+        slots.resize(PUSH_BLOCK.min(keys.len()), NO_SLOT);
+        let mut done = 0;
+        for (keys, values) in keys.chunks(PUSH_BLOCK).zip(values.chunks(PUSH_BLOCK * width)) {
+            let slots = &mut slots[..keys.len()];
+            if self.index.locate(&self.rows, keys, slots) > 0 {
+                break;
+            }
+            self.push_slots(mode, slots, values);
+            done += keys.len();
+        }
+        done
     }
 
     /// Takes checked values for all keys of a list whose positions are remembered.

@@ -145,8 +145,9 @@ impl<T: Element> TypedTable<T> {
         let values = numbers::<T>(values);
         let state = state.filter(|_| state_width > 0).map(numbers::<T::Sum>);
         let mut wide = vec![T::Sum::default(); width];
-        self.place(keys);
-        for (row, (&slot, value)) in self.slots.iter().zip(values.chunks_exact(width)).enumerate() {
+        let mut slots = std::mem::take(&mut self.slots);
+        self.place(keys, &mut slots);
+        for (row, (&slot, value)) in slots.iter().zip(values.chunks_exact(width)).enumerate() {
             self.rows.values.row_mut(slot).copy_from_slice(value);
             match (&state, &self.update) {
                 (Some(state), _) => {
@@ -161,6 +162,7 @@ impl<T: Element> TypedTable<T> {
                 (None, _) => {}
             }
         }
+        self.slots = slots;
         Ok(())
     }
 

@@ -1,140 +1,42 @@
 //! Key to slot by ordered key arrays in chunks: for tables whose keys are sparse in their key space.
 //!
-//! A chunk holds up to 512 keys in eight units of 64 slots. A key is found by the directory (top
-//! bits of the key to chunk), the first keys of the chunk's units, and a search without branches in
-//! one unit. Free lanes hold `u64::MAX`, which is no key. A full chunk splits between two units,
-//! which moves no rows; keys behind a chunk's last one begin a new chunk, so that a bulk load fills
-//! its chunks. New chunks join the order once a push.
+//! A chunk (`chunk`) holds up to 512 keys in eight units of 64 slots. A key is found by the directory
+//! (top bits of the key to chunk) and the chunk's hints (bucket of the key to cache line), so that a
+//! key costs one line or two. How a list is gone through depends on how many of its keys fall into
+//! one chunk: where they are few, each key is looked for alone and the misses of many overlap; where
+//! they are many, chunk by chunk; and where they are nearly all, runs of the same keys are compared
+//! as a whole. Inserts are in `insert`.
 
+use super::chunk::{Chunk, NO_LINES};
 use super::column::{Column, UNIT_ROWS};
 use super::directory::Directory;
-use super::element::Element;
 use super::index::NO_SLOT;
 use super::positions::Span;
-use super::rows::Rows;
 use crate::keyspace::KeyRange;
-use crate::simd::{self, KeyChunk, prefetch};
+use crate::simd::{self, KeyChunk, LINE_KEYS, NO_LANE, prefetch_far};
 
-const CHUNK_UNITS: usize = 8;
-const CHUNK_KEYS: usize = CHUNK_UNITS * UNIT_ROWS;
+/// With as many keys a chunk or more, a list is located chunk by chunk. Measured: with 15 keys a chunk
+/// that costs 9 ns a key and each alone 20 (10^6 keys); with 5 keys a chunk 49 and 25 (10^7 keys).
+const KEYS_A_CHUNK_MIN: usize = 10;
 
-/// With as many keys a chunk or more, a list is located chunk by chunk.
-const KEYS_A_CHUNK_MIN: usize = 4;
+/// A list with this share of a chunk's keys or more is first tried as runs of the same keys.
+const RUN_SHARE: usize = 2;
 
-/// A list with this share of a chunk's keys or more is merged with them; a smaller one is searched for.
-const MERGE_SHARE: usize = 3;
+/// Keys that are compared as a whole.
+const RUN: usize = 64;
 
-/// Keys of a unit that is not there.
-const NO_KEYS: [u64; UNIT_ROWS] = [u64::MAX; UNIT_ROWS];
-
-/// Keys that are located together.
-const LOCATE_BLOCK: usize = 64;
-
-/// One chunk: two cache lines.
-#[derive(Clone)]
-#[repr(align(64))]
-struct Chunk {
-    /// First key of each unit; `u64::MAX` for units that are not there.
-    firsts: [u64; CHUNK_UNITS],
-    units: [u32; CHUNK_UNITS],
-    count: usize,
-}
-
-impl Chunk {
-    const EMPTY: Chunk = Chunk { firsts: [u64::MAX; CHUNK_UNITS], units: [0; CHUNK_UNITS], count: 0 };
-
-    fn slot(&self, row: usize) -> u32 {
-        self.units[row / UNIT_ROWS] * UNIT_ROWS as u32 + (row % UNIT_ROWS) as u32
-    }
-
-    /// The number of units whose first key is at or below `key`: the last of these is its unit.
-    #[inline]
-    fn unit_of(&self, key: u64) -> usize {
-        self.firsts.iter().map(|&first| usize::from(first <= key)).sum()
-    }
-
-    /// The row of the first key that is not below `key`.
-    fn lower_bound(&self, keys: &Column<u64>, key: u64) -> usize {
-        match self.unit_of(key) {
-            0 => 0,
-            unit => (unit - 1) * UNIT_ROWS + lane_of(unit_keys(keys, self.units[unit - 1]), key),
-        }
-    }
-
-    /// The chunk as the kernel wants it.
-    fn key_chunk<'a>(&'a self, column: &'a Column<u64>) -> KeyChunk<'a> {
-        let units = self.units.map(|unit| unit_keys(column, unit).first_chunk().unwrap_or(&NO_KEYS));
-        KeyChunk { firsts: &self.firsts, units, places: self.units.map(|unit| unit * UNIT_ROWS as u32) }
-    }
-
-    /// Finds keys by going through the chunk's keys once beside them, eight at a time where they are the same.
-    fn merge_locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
-        let (mut missing, mut at) = (0, 0);
-        for (index, &unit) in self.units[..self.count.div_ceil(UNIT_ROWS)].iter().enumerate() {
-            let own = unit_keys(column, unit).first_chunk::<UNIT_ROWS>().unwrap_or(&NO_KEYS);
-            let first_slot = unit * UNIT_ROWS as u32;
-            let bound = self.firsts.get(index + 1).copied().unwrap_or(u64::MAX);
-            let mut lane = 0;
-            while at < keys.len() && keys[at] < bound {
-                if let (Some(own), Some(keys), Some(slots)) =
-                    (own.get(lane..lane + 8), keys.get(at..at + 8), slots.get_mut(at..at + 8))
-                    && own == keys
-                {
-                    slots.iter_mut().zip(first_slot + lane as u32..).for_each(|(target, slot)| *target = slot);
-                    (at, lane) = (at + 8, lane + 8);
-                    continue;
-                }
-                while lane < UNIT_ROWS && own[lane] < keys[at] {
-                    lane += 1;
-                }
-                let known = own.get(lane) == Some(&keys[at]);
-                slots[at] = if known { first_slot + lane as u32 } else { NO_SLOT };
-                missing += usize::from(!known);
-                at += 1;
-            }
-        }
-        missing
-    }
-
-    /// Cuts the upper half off; no row moves.
-    fn split(&mut self) -> Chunk {
-        const HALF: usize = CHUNK_UNITS / 2;
-        let mut upper = Chunk::EMPTY;
-        upper.firsts[..HALF].copy_from_slice(&self.firsts[HALF..]);
-        upper.units[..HALF].copy_from_slice(&self.units[HALF..]);
-        upper.count = self.count - HALF * UNIT_ROWS;
-        self.firsts[HALF..].fill(u64::MAX);
-        self.count = HALF * UNIT_ROWS;
-        upper
-    }
-}
-
-/// The keys of one unit; free lanes are `u64::MAX`.
-#[inline]
-fn unit_keys(keys: &Column<u64>, unit: u32) -> &[u64] {
-    keys.run(unit * UNIT_ROWS as u32, UNIT_ROWS)
-}
-
-/// How many of a unit's keys are below `key`; 64 if all.
-#[inline]
-fn lane_of(keys: &[u64], key: u64) -> usize {
-    let Some(keys) = keys.first_chunk::<UNIT_ROWS>() else { return 0 };
-    let mut lane = 0;
-    for half in [32, 16, 8, 4, 2, 1] {
-        lane += half * usize::from(keys[lane + half - 1] < key);
-    }
-    lane + usize::from(keys[lane] < key)
-}
+/// Keys that are located together when each is looked for alone.
+const LOCATE_BLOCK: usize = 256;
 
 /// Ordered chunks.
 pub(super) struct SortedIndex {
-    chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Chunk>,
     /// For each chunk, how often its rows were moved.
-    versions: Vec<u32>,
-    directory: Directory,
+    pub(super) versions: Vec<u32>,
+    pub(super) directory: Directory,
     /// Chunks made by the insert under way, with their first key; ordered.
-    fresh: Vec<(u64, u32)>,
-    gaps: Vec<u16>,
+    pub(super) fresh: Vec<(u64, u32)>,
+    pub(super) gaps: Vec<u16>,
 }
 
 impl SortedIndex {
@@ -152,8 +54,7 @@ impl SortedIndex {
             + self.directory.bytes()
     }
 
-    /// The slot of each key, [`NO_SLOT`] for unknown ones; gives the number of these. What is best
-    /// depends on how many of the keys fall into one chunk.
+    /// The slot of each key, [`NO_SLOT`] for unknown ones; gives the number of these.
     pub(super) fn locate(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
         let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else { return 0 };
         if keys.len() >= KEYS_A_CHUNK_MIN * self.directory.chunks_between(first, last) {
@@ -165,32 +66,23 @@ impl SortedIndex {
 
     /// One chunk after the other, each with all keys that belong to it.
     fn locate_by_chunk(&self, column: &Column<u64>, keys: &[u64], slots: &mut [u32]) -> usize {
-        let (mut missing, mut begin) = (0, 0);
+        let (mut missing, mut begin, mut room) = (0, 0, NO_LINES);
         while let Some(&key) = keys.get(begin) {
             let (chunk, chunk_end) = self.directory.chunk_and_end(key);
-            self.prefetch_chunk_of(column, chunk_end);
-            let count = keys[begin..].iter().take_while(|&&key| key < chunk_end).count();
+            let count = count_below(&keys[begin..], chunk_end);
             let (keys, slots) = (&keys[begin..begin + count], &mut slots[begin..begin + count]);
             let chunk = &self.chunks[chunk as usize];
-            missing += if chunk.count == 0 {
+            missing += if chunk.count() == 0 {
                 slots.fill(NO_SLOT);
                 count
-            } else if count * MERGE_SHARE >= chunk.count {
-                chunk.merge_locate(column, keys, slots)
+            } else if count * RUN_SHARE >= chunk.count() {
+                locate_runs(&chunk.key_chunk(column, &mut room), keys, slots)
             } else {
-                simd::locate(&chunk.key_chunk(column), keys, slots)
+                simd::locate(&chunk.key_chunk(column, &mut room), keys, slots)
             };
             begin += count;
         }
         missing
-    }
-
-    /// Asks the cache for the keys of the chunk that `key` belongs to.
-    fn prefetch_chunk_of(&self, column: &Column<u64>, key: u64) {
-        let chunk = &self.chunks[self.directory.chunk_of(key) as usize];
-        for &unit in &chunk.units[..chunk.count.div_ceil(UNIT_ROWS)] {
-            unit_keys(column, unit).iter().step_by(8).for_each(prefetch);
-        }
     }
 
     /// Each key alone, for lists that touch few keys of a chunk.
@@ -202,26 +94,28 @@ impl SortedIndex {
         for (keys, slots) in keys.chunks(LOCATE_BLOCK).zip(slots.chunks_mut(LOCATE_BLOCK)) {
             for (slot, &key) in slots.iter_mut().zip(keys) {
                 *slot = self.directory.chunk_of(key);
-                let chunk = &self.chunks[*slot as usize];
-                prefetch(chunk);
-                prefetch(&chunk.units);
+                self.chunks[*slot as usize].prefetch();
             }
-            for (slot, &key) in slots.iter_mut().zip(keys) {
-                let chunk = &self.chunks[*slot as usize];
-                let unit = chunk.unit_of(key);
-                *slot = if unit == 0 { NO_SLOT } else { chunk.units[unit - 1] };
-                if unit > 0 {
-                    let unit = unit_keys(column, *slot);
-                    [15, 31, 47].iter().for_each(|&lane| prefetch(&unit[lane]));
-                }
+            let mut lines = [[&NO_LINES[0]; 2]; LOCATE_BLOCK];
+            let mut firsts = [(0u16, false); LOCATE_BLOCK];
+            for (((&slot, &key), lines), from) in slots.iter().zip(keys).zip(&mut lines).zip(&mut firsts) {
+                let chunk = &self.chunks[slot as usize];
+                let (first, last) = chunk.lines_of(key);
+                let line = chunk.line(column, first);
+                let next = if last > first { chunk.line(column, first + 1) } else { line };
+                prefetch_far(line);
+                prefetch_far(next);
+                (*lines, *from) = ([line, next], (first as u16, last > first + 1));
             }
-            for (slot, &key) in slots.iter_mut().zip(keys) {
-                if *slot != NO_SLOT {
-                    let unit = unit_keys(column, *slot);
-                    let lane = lane_of(unit, key);
-                    let known = unit.get(lane) == Some(&key);
-                    *slot = if known { *slot * UNIT_ROWS as u32 + lane as u32 } else { NO_SLOT };
-                }
+            let mut lanes = [NO_LANE; LOCATE_BLOCK];
+            simd::match_lines(&lines[..keys.len()], keys, &mut lanes);
+            for (((slot, &key), &lane), &(first, more)) in slots.iter_mut().zip(keys).zip(&lanes).zip(&firsts) {
+                let chunk = &self.chunks[*slot as usize];
+                *slot = match lane {
+                    NO_LANE if more => chunk.find(column, key).unwrap_or(NO_SLOT),
+                    NO_LANE => NO_SLOT,
+                    lane => chunk.slot(usize::from(first) * LINE_KEYS + usize::from(lane)),
+                };
                 missing += usize::from(*slot == NO_SLOT);
             }
         }
@@ -240,79 +134,8 @@ impl SortedIndex {
         let mut begin = 0;
         while let Some(&key) = keys.get(begin) {
             let (chunk, chunk_end) = self.directory.chunk_and_end(key);
-            begin += keys[begin..].iter().take_while(|&&key| key < chunk_end).count();
+            begin += count_below(&keys[begin..], chunk_end);
             spans.push(Span { chunk, version: self.version(chunk), end: begin as u32 });
-        }
-    }
-
-    /// Inserts keys that are ascending and unknown. Adds the key ranges whose rows moved to `moved`,
-    /// ascending.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
-        let mut rest = keys;
-        while let Some(&key) = rest.first() {
-            let (chunk, end) = self.directory.chunk_and_end(key);
-            let (now, later) = rest.split_at(rest.partition_point(|&key| key < end));
-            moved.push(KeyRange::new(key, end));
-            self.insert_below(rows, chunk, now);
-            rest = later;
-        }
-        self.directory.add(&mut self.fresh);
-    }
-
-    /// Inserts keys that all belong to `chunk` or to chunks that now split off it.
-    fn insert_below<T: Element>(&mut self, rows: &mut Rows<T>, chunk: u32, keys: &[u64]) {
-        let mut work = vec![(chunk, keys)];
-        while let Some((chunk, keys)) = work.pop() {
-            let room = CHUNK_KEYS - self.chunks[chunk as usize].count;
-            if keys.len() <= room {
-                self.merge(rows, chunk, keys);
-                continue;
-            }
-            let count = self.chunks[chunk as usize].count;
-            if self.chunks[chunk as usize].lower_bound(&rows.keys, keys[0]) == count {
-                let (now, later) = keys.split_at(room);
-                self.merge(rows, chunk, now);
-                work.push((self.add_chunk(Chunk::EMPTY, later[0]), later));
-            } else if count == CHUNK_KEYS {
-                let upper = self.chunks[chunk as usize].split();
-                self.versions[chunk as usize] = self.versions[chunk as usize].wrapping_add(1);
-                let border = upper.firsts[0];
-                let (below, above) = keys.split_at(keys.partition_point(|&key| key < border));
-                work.push((self.add_chunk(upper, border), above));
-                work.push((chunk, below));
-            } else {
-                let (now, later) = keys.split_at(room);
-                self.merge(rows, chunk, now);
-                work.push((chunk, later));
-            }
-        }
-    }
-
-    fn add_chunk(&mut self, chunk: Chunk, first: u64) -> u32 {
-        let id = self.chunks.len() as u32;
-        self.chunks.push(chunk);
-        self.versions.push(0);
-        let place = self.fresh.partition_point(|&(other, _)| other < first);
-        self.fresh.insert(place, (first, id));
-        id
-    }
-
-    /// Merges keys into a chunk that has room for them.
-    fn merge<T: Element>(&mut self, rows: &mut Rows<T>, chunk: u32, keys: &[u64]) {
-        if keys.is_empty() {
-            return;
-        }
-        self.versions[chunk as usize] = self.versions[chunk as usize].wrapping_add(1);
-        let chunk = &mut self.chunks[chunk as usize];
-        self.gaps.clear();
-        self.gaps.extend(keys.iter().map(|&key| chunk.lower_bound(&rows.keys, key) as u16));
-        rows.open_gaps(&mut chunk.units, chunk.count, &self.gaps);
-        chunk.count += keys.len();
-        for (index, (&key, &gap)) in keys.iter().zip(&self.gaps).enumerate() {
-            *rows.keys.number_mut(chunk.slot(usize::from(gap) + index)) = key;
-        }
-        for row in (0..chunk.count).step_by(UNIT_ROWS) {
-            chunk.firsts[row / UNIT_ROWS] = rows.keys.number(chunk.slot(row));
         }
     }
 
@@ -320,12 +143,12 @@ impl SortedIndex {
     pub(super) fn walk(&self, column: &Column<u64>, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {
         for id in self.directory.chunks_from(range.begin) {
             let chunk = &self.chunks[id as usize];
-            if chunk.firsts[0] != u64::MAX && chunk.firsts[0] >= range.end {
-                return;
-            }
-            for row in (0..chunk.count).step_by(UNIT_ROWS) {
+            for row in (0..chunk.count()).step_by(UNIT_ROWS) {
                 let slot = chunk.slot(row);
-                let keys = column.run(slot, UNIT_ROWS.min(chunk.count - row));
+                let keys = column.run(slot, UNIT_ROWS.min(chunk.count() - row));
+                if keys[0] >= range.end {
+                    return;
+                }
                 let wanted = range.slice_of(keys);
                 let slots: [u32; UNIT_ROWS] = std::array::from_fn(|lane| slot + lane as u32);
                 if !wanted.is_empty() {
@@ -334,4 +157,29 @@ impl SortedIndex {
             }
         }
     }
+}
+
+/// How many of the ascending keys are below `end`; quick where they are many.
+fn count_below(keys: &[u64], end: u64) -> usize {
+    let eights = keys.chunks(LINE_KEYS).take_while(|eight| eight[eight.len() - 1] < end).count();
+    let count = (eights * LINE_KEYS).min(keys.len());
+    count + keys[count..].iter().take(LINE_KEYS).filter(|&&key| key < end).count()
+}
+
+/// As [`simd::locate`], for keys most of which are the chunk's own, one behind the other.
+fn locate_runs(chunk: &KeyChunk<'_>, keys: &[u64], slots: &mut [u32]) -> usize {
+    let own = chunk.lines.as_flattened();
+    let (mut missing, mut row) = (0, 0);
+    for (keys, slots) in keys.chunks(RUN).zip(slots.chunks_mut(RUN)) {
+        let same = own.get(row..row + keys.len()) == Some(keys);
+        if same && row % UNIT_ROWS + keys.len() <= UNIT_ROWS {
+            let first = chunk.places[row / UNIT_ROWS] + (row % UNIT_ROWS) as u32;
+            slots.iter_mut().zip(first..).for_each(|(target, slot)| *target = slot);
+            row += keys.len();
+        } else {
+            missing += simd::locate(chunk, keys, slots);
+            row += own[row..].partition_point(|&own| own <= keys[keys.len() - 1]);
+        }
+    }
+    missing
 }

@@ -305,19 +305,24 @@ fn sums_are_added_in_the_order_of_calls() {
     assert_eq!(out[0], pushes.iter().fold(0.0, |sum, number| sum + number));
 }
 
-/// Bytes per key behind a table of f32 keys: columns and index, and what the pool says.
-fn bytes_per_key(update: UpdateFunction, key_end: u64, pushes: &[Vec<u64>]) -> f64 {
+/// What a table of f32 costs, in bytes of columns and index for each byte of its keys, values and
+/// state: as pushed, and compacted.
+fn memory_shares(width: u16, update: UpdateFunction, key_end: u64, pushes: &[Vec<u64>]) -> [f64; 2] {
     let (pool, range) = (Pool::unbounded(), KeyRange::new(0, key_end));
     let eventual =
-        TableSpec { consistency: Consistency::Eventual, ..spec(DType::F32, 1, key_end, Layout::Sparse, update) };
+        TableSpec { consistency: Consistency::Eventual, ..spec(DType::F32, width, key_end, Layout::Sparse, update) };
     let mut table = Table::new(&eventual, &[range], &pool).unwrap();
     for keys in pushes {
-        let values = vec![0.5f32; keys.len()];
+        let values = vec![0.5f32; keys.len() * usize::from(width)];
         table.apply(range, range, Some(keys), values.as_bytes());
     }
-    let memory = table.memory();
-    assert_eq!(memory.total_bytes() - memory.index_bytes, pool.usage().used_bytes as u64);
-    memory.total_bytes() as f64 / memory.keys as f64
+    let row_bytes = 8 + eventual.value_size() + table.state_size();
+    [(); 2].map(|()| {
+        let memory = table.memory();
+        assert_eq!(memory.total_bytes() - memory.index_bytes, pool.usage().used_bytes as u64);
+        table.compact();
+        memory.total_bytes() as f64 / (memory.keys * row_bytes as u64) as f64
+    })
 }
 
 #[test]
@@ -332,15 +337,15 @@ fn memory_per_key_stays_near_what_the_numbers_need() {
         (0..count).map(push).map(|keys| keys.into_iter().collect()).collect()
     };
     let (sparse, hashed) = (1 << 40, 1 << 20);
+    let (bulk, inserts) = (pushes(1, 300_000, sparse), pushes(150, 2000, sparse));
     let ftrl = UpdateFunction::Ftrl(FTRL);
-    let bulk = pushes(1, 300_000, sparse);
-    let inserts = pushes(150, 2000, sparse);
-    let bits = pushes(240, 2000, hashed);
-    let within =
-        |found: f64, needed: f64, share: f64| assert!(found <= needed * share, "{found} bytes a key, {needed} needed");
-    within(bytes_per_key(UpdateFunction::Sum, sparse, &bulk), 12.0, 1.07);
-    within(bytes_per_key(UpdateFunction::Sum, sparse, &inserts), 12.0, 1.3);
-    within(bytes_per_key(ftrl, sparse, &bulk), 20.0, 1.07);
-    within(bytes_per_key(ftrl, sparse, &inserts), 20.0, 1.3);
-    within(bytes_per_key(ftrl, hashed, &bits), 20.0, 1.0);
+    for (width, update) in [(1, UpdateFunction::Sum), (1, ftrl), (8, UpdateFunction::Sum)] {
+        let [loaded, _] = memory_shares(width, update, sparse, &bulk);
+        let [grown, compacted] = memory_shares(width, update, sparse, &inserts);
+        assert!(loaded <= 1.05, "width {width}, {update:?}: {loaded} after a bulk load");
+        assert!(grown <= 1.4, "width {width}, {update:?}: {grown} after random inserts");
+        assert!(compacted <= 1.05, "width {width}, {update:?}: {compacted} after compaction");
+    }
+    let [bits, _] = memory_shares(1, ftrl, hashed, &pushes(240, 2000, hashed));
+    assert!(bits <= 1.0, "{bits} with presence bits, which store no keys");
 }

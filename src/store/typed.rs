@@ -92,10 +92,10 @@ impl<T: Element> TypedTable<T> {
         state_numbers(self.spec.update) * self.width()
     }
 
-    /// Fills `self.slots` with the slots of ascending owned keys and inserts those that are unknown.
-    pub(super) fn place(&mut self, keys: &[u64]) {
-        self.slots.resize(keys.len(), NO_SLOT);
-        let missing = self.index.locate(&self.rows, keys, &mut self.slots);
+    /// Fills `slots` with the slots of ascending owned keys and inserts those that are unknown.
+    pub(super) fn place(&mut self, keys: &[u64], slots: &mut Vec<u32>) {
+        slots.resize(keys.len(), NO_SLOT);
+        let missing = self.index.locate(&self.rows, keys, slots);
         if missing == 0 {
             return;
         }
@@ -103,30 +103,34 @@ impl<T: Element> TypedTable<T> {
         self.changes += 1;
         match &mut self.index {
             Index::Dense(_) => {}
-            Index::Bitmap(bitmap) => bitmap.insert(&mut self.rows, keys, &mut self.slots),
+            Index::Bitmap(bitmap) => bitmap.insert(&mut self.rows, keys, slots),
             Index::Sorted(sorted) => {
-                self.missing.clear();
-                let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| **slot == NO_SLOT);
-                self.missing.extend(unknown.map(|(&key, _)| key));
                 self.moved.clear();
-                sorted.insert(&mut self.rows, &self.missing, &mut self.moved);
-                if self.index_by_bits_where_it_pays() {
-                    self.index.locate(&self.rows, keys, &mut self.slots);
+                if missing == keys.len() {
+                    sorted.insert(&mut self.rows, keys, &mut self.moved);
                 } else {
-                    self.locate_moved(keys);
+                    self.missing.clear();
+                    let unknown = keys.iter().zip(slots.iter()).filter(|(_, slot)| **slot == NO_SLOT);
+                    self.missing.extend(unknown.map(|(&key, _)| key));
+                    sorted.insert(&mut self.rows, &self.missing, &mut self.moved);
+                }
+                if self.index_by_bits_where_it_pays() {
+                    self.index.locate(&self.rows, keys, slots);
+                } else {
+                    self.locate_moved(keys, slots);
                 }
             }
         }
     }
 
     /// Finds the slots again where the last insert moved rows.
-    fn locate_moved(&mut self, keys: &[u64]) {
+    fn locate_moved(&self, keys: &[u64], slots: &mut [u32]) {
         let mut begin = 0;
         for range in &self.moved {
             begin += keys[begin..].iter().take_while(|&&key| key < range.begin).count();
             let count = keys[begin..].iter().take_while(|&&key| key < range.end).count();
             let end = begin + count;
-            self.index.locate(&self.rows, &keys[begin..end], &mut self.slots[begin..end]);
+            self.index.locate(&self.rows, &keys[begin..end], &mut slots[begin..end]);
             begin = end;
         }
     }
@@ -200,6 +204,28 @@ impl<T: Element> TypedTable<T> {
             sum_bytes: sums,
             index_bytes: self.index.bytes(),
         }
+    }
+
+    /// Moves all rows of ordered keys into full chunks; all slots change then.
+    pub(super) fn compact(&mut self) {
+        if !matches!(self.index, Index::Sorted(_)) {
+            return;
+        }
+        let mut rows = Rows::new(&self.pool, shape_of(&self.spec, true));
+        let mut sorted = SortedIndex::new(&self.owned);
+        let mut targets = [NO_SLOT; 512];
+        self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
+            let targets = &mut targets[..keys.len()];
+            sorted.append(&mut rows, keys, targets);
+            for (&target, &source) in targets.iter().zip(slots) {
+                rows.copy_row(target, &self.rows, source);
+            }
+        });
+        sorted.finish_appending();
+        self.rebuilds += 1;
+        self.changes += 1;
+        self.rows = rows;
+        self.index = Index::Sorted(sorted);
     }
 
     /// Turns ordered keys into presence bits once there are enough of them; all slots change then.

@@ -15,6 +15,7 @@ enum Step {
     PushList(usize),
     PullList(usize),
     PushKeys(BTreeSet<u64>),
+    Compact,
 }
 
 fn keys(key_end: u64) -> impl Strategy<Value = BTreeSet<u64>> {
@@ -30,6 +31,7 @@ fn steps(key_end: u64) -> impl Strategy<Value = Vec<Step>> {
         2 => (0usize..3).prop_map(Step::PushList),
         2 => (0usize..3).prop_map(Step::PullList),
         3 => keys(key_end).prop_map(Step::PushKeys),
+        1 => Just(Step::Compact),
     ];
     prop::collection::vec(step, 0..30)
 }
@@ -66,6 +68,7 @@ impl Twins {
                     self.by_search.apply(self.range, self.range, Some(&lists[index]), values.as_bytes());
                 }
                 Step::PullList(index) => self.pull(&lists[index], &mut positions[index]),
+                Step::Compact => self.by_position.compact(),
                 Step::PushKeys(keys) => {
                     let keys: Vec<u64> = keys.into_iter().collect();
                     let values = vec![0.25 + round as f32; keys.len() * 2];
