@@ -24,6 +24,15 @@ pub const SHARD_WAITING_BYTES: usize = 1 << 30;
 /// Largest gradient of FTRL, whose state is a sum of squares: 10^8 of them still fit an f32.
 pub const GRADIENT: f32 = 1e15;
 
+/// Key lists shorter than this are always sent: their bytes are fewer than the trouble of a list.
+pub const KEY_LIST_KEYS_MIN: usize = 16;
+
+/// Bytes that one shard keeps of key lists, positions included, where its configuration says nothing else.
+pub const SHARD_KEY_CACHE_BYTES: usize = 1 << 30;
+
+/// Bytes that one worker keeps of what it believes the shards' key caches to hold.
+pub const WORKER_KEY_DIGESTS_BYTES: usize = 64 << 20;
+
 /// Key ranges with records of their own in one shard's clock.
 pub const CLOCK_RANGES: usize = 1 << 16;
 

@@ -12,8 +12,8 @@ use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
 use parashard::memory::TxBuf;
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
-    Assignment, Consistency, ControlMessage, DType, Dependency, Ftrl, Header, JobConfig, Kind, Layout, NodeInfo,
-    SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
+    Assignment, Consistency, ControlMessage, DType, Dependency, Filters, Ftrl, Header, JobConfig, Kind, Layout,
+    NodeInfo, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -170,6 +170,7 @@ fn table() -> TableSpec {
         layout: Layout::Sparse,
         update: UpdateFunction::Ftrl(Ftrl { alpha: 0.1, beta: 1.0, l1: 1.0, l2: 0.0 }),
         consistency: Consistency::Eventual,
+        filters: Filters::default(),
     }
 }
 

@@ -10,8 +10,9 @@ use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::error::{ExitCode, Failure};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
-    Cast, Consistency, DType, JobConfig, LauncherWord, Layout, NodeConfig, NodeError, SchedulerHandle, SchedulerPlan,
-    SchedulerProcess, Secret, TableSpec, UpdateFunction, random, read_secret_file, run_server, secret_from_environment,
+    Cast, Consistency, DType, Filters, JobConfig, LauncherWord, Layout, NodeConfig, NodeError, SchedulerHandle,
+    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, random, read_secret_file, run_server,
+    secret_from_environment,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -156,5 +157,6 @@ pub(crate) fn table(id: u16, name: &str, key_end: u64, layout: Layout) -> TableS
         layout,
         update: UpdateFunction::Sum,
         consistency: Consistency::Eventual,
+        filters: Filters::default(),
     }
 }

@@ -27,7 +27,7 @@ const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
 /// How long one training may take.
 const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is compared; the first is what the others are held against.
-const SETS: [&str; 9] = [
+const SETS: [&str; 10] = [
     "none",
     "key_cache",
     "pack_keys",
@@ -35,8 +35,9 @@ const SETS: [&str; 9] = [
     "snappy",
     "key_cache,pack_keys,nonzero,snappy",
     "bf16",
-    "fixed_point",
-    "random_skip",
+    "fixed_point:16",
+    "fixed_point:8",
+    "random_skip:0.5",
 ];
 
 /// Arguments of `filters`.

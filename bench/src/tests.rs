@@ -149,6 +149,16 @@ fn a_job_that_runs_already_is_joined() {
 }
 
 #[test]
+fn aggregation_is_held_against_a_hash_map_and_the_triad() {
+    let rows = rows(&["aggregate"]);
+    for name in ["remembered", "first_sight", "hashbrown", "two_pointer", "first_push", "dense"] {
+        named(&rows, name, &["request", "ns_per_key", "limit", "share_of_limit"]);
+    }
+    named(&rows, "remembered", &["store", "x_hashbrown"]);
+    named(&rows, "dense", &["store", "gb_per_s"]);
+}
+
+#[test]
 fn filters_are_held_against_plain_frames() {
     let rows = rows(&["filters", "--passes", "2"]);
     named(&rows, "none", &["sent_pass_1", "examples_per_s", "log_loss", "speed_to_none"]);

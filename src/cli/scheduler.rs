@@ -16,8 +16,8 @@ use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_
 use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
 use crate::node::{
-    Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan, SchedulerProcess,
-    TableSpec, UpdateFunction, check_target,
+    Cast, Consistency, DType, Filters, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan,
+    SchedulerProcess, TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -171,6 +171,7 @@ fn table(settings: &JobSettings, key_end: u64) -> TableSpec {
             ConsistencyOption::Eventual => Consistency::Eventual,
             ConsistencyOption::Sequential => Consistency::Sequential,
         },
+        filters: Filters::default(),
     }
 }
 

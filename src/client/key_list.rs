@@ -2,11 +2,15 @@
 
 use super::error::ClientError;
 use crate::memory::TxBuf;
+use crate::node::Keys;
+use crate::store;
+use std::sync::Arc;
 
-/// An immutable, strictly ascending list of keys; cloning shares it. Checked once, when it is made.
+/// An immutable, strictly ascending list of keys; cloning shares it. Checked once, when it is made,
+/// cut and hashed once, when it is first used: a list that is used again costs no pass over its keys.
 #[derive(Debug, Clone)]
 pub struct KeyList {
-    keys: TxBuf,
+    keys: Keys,
 }
 
 impl KeyList {
@@ -15,35 +19,50 @@ impl KeyList {
     /// # Errors
     /// When the keys are not strictly ascending, or one is `u64::MAX`.
     pub fn new(keys: Vec<u64>) -> Result<KeyList, ClientError> {
-        let wrong = keys.windows(2).position(|pair| pair[0] >= pair[1]).map(|index| index + 1);
-        let wrong = wrong.or_else(|| (keys.last() == Some(&u64::MAX)).then(|| keys.len() - 1));
-        match wrong {
-            Some(index) => Err(ClientError::Keys { index, key: keys[index] }),
-            None => Ok(KeyList { keys: TxBuf::from_vec(keys) }),
-        }
+        check(&keys)?;
+        Ok(KeyList { keys: Keys::immutable(TxBuf::from_vec(keys)) })
+    }
+
+    /// A list over keys that the caller shares, without a copy. Each list made so is checked, cut and
+    /// hashed anew.
+    ///
+    /// # Errors
+    /// As [`KeyList::new`].
+    pub fn from_shared(keys: Arc<Vec<u64>>) -> Result<KeyList, ClientError> {
+        check(&keys)?;
+        Ok(KeyList { keys: Keys::immutable(TxBuf::from_shared(keys)) })
     }
 
     /// The keys.
     #[must_use]
     pub fn as_slice(&self) -> &[u64] {
-        self.keys.typed()
+        self.keys.buffer().typed()
     }
 
     /// Number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.keys.len() / 8
+        self.keys.buffer().len() / 8
     }
 
     /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.buffer().is_empty()
     }
 
-    pub(super) fn buffer(&self) -> TxBuf {
+    pub(super) fn keys(&self) -> Keys {
         self.keys.clone()
     }
+}
+
+fn check(keys: &[u64]) -> Result<(), ClientError> {
+    let wrong = match store::strictly_ascending(keys) {
+        true => None,
+        false => keys.windows(2).position(|pair| pair[0] >= pair[1]).map(|index| index + 1),
+    };
+    let wrong = wrong.or_else(|| (keys.last() == Some(&u64::MAX)).then(|| keys.len() - 1));
+    wrong.map_or(Ok(()), |index| Err(ClientError::Keys { index, key: keys[index] }))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
 use crate::memory::{Pool, TxBuf};
 use crate::node;
-use crate::node::Request;
+use crate::node::{Keys, Request};
 use crate::wire::TableSpec;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -60,7 +60,16 @@ impl<T: Number> Table<T> {
         values: impl Into<Source<T>>,
         after: &[Timestamp],
     ) -> Result<Pending<Pushed>, ClientError> {
-        self.begin_push(&self.request(self.whole(), Some(keys), after), values.into().into_buffer())
+        self.begin_push(&self.request(self.whole(), Some(keys.keys()), after), values.into().into_buffer())
+    }
+
+    /// Like [`Table::push`], for keys that stay the caller's: they are copied, checked and hashed in
+    /// full at each call. A list that comes again is better a [`KeyList`].
+    ///
+    /// # Errors
+    /// As [`Table::push`], and when the keys are not strictly ascending.
+    pub fn push_slice(&self, keys: &[u64], values: impl Into<Source<T>>) -> Result<Pending<Pushed>, ClientError> {
+        self.begin_push(&self.request(self.whole(), Some(self.copied(keys)), &[]), values.into().into_buffer())
     }
 
     /// Begins to push to every key of a range: `range.span() * width` numbers.
@@ -84,7 +93,15 @@ impl<T: Number> Table<T> {
     /// # Errors
     /// As [`Table::pull`].
     pub fn pull_after(&self, keys: &KeyList, after: &[Timestamp]) -> Result<Pending<Values<T>>, ClientError> {
-        self.begin_pull(&self.request(self.whole(), Some(keys), after))
+        self.begin_pull(&self.request(self.whole(), Some(keys.keys()), after))
+    }
+
+    /// Like [`Table::pull`], for keys that stay the caller's; see [`Table::push_slice`].
+    ///
+    /// # Errors
+    /// As [`Table::pull`], and when the keys are not strictly ascending.
+    pub fn pull_slice(&self, keys: &[u64]) -> Result<Pending<Values<T>>, ClientError> {
+        self.begin_pull(&self.request(self.whole(), Some(self.copied(keys)), &[]))
     }
 
     /// Begins to pull every key of a range.
@@ -121,8 +138,15 @@ impl<T: Number> Table<T> {
         KeyRange::new(0, self.spec.key_end)
     }
 
-    fn request(&self, range: KeyRange, keys: Option<&KeyList>, after: &[Timestamp]) -> Request {
-        Request { table: self.spec.id, range, keys: keys.map(KeyList::buffer), after: after.to_vec() }
+    fn request(&self, range: KeyRange, keys: Option<Keys>, after: &[Timestamp]) -> Request {
+        Request { table: self.spec.id, range, keys, after: after.to_vec() }
+    }
+
+    /// Keys in memory of the node's pool: the call returns before they are sent.
+    fn copied(&self, keys: &[u64]) -> Keys {
+        let mut block = self.pool.block(size_of_val(keys));
+        block.typed_mut().copy_from_slice(keys);
+        Keys::once(block.freeze())
     }
 
     fn begin_push(&self, request: &Request, values: TxBuf) -> Result<Pending<Pushed>, ClientError> {

@@ -76,7 +76,7 @@ impl RangeClock {
         RangeClock { fresh, writers: BTreeMap::new() }
     }
 
-    /// Records the name on all owned parts of `range`, and gives the parts where it was new, ordered.
+    /// Records the name on all owned parts of `range`; `claimed` are then the parts where it was new, ordered.
     ///
     /// # Errors
     /// When the timestamp is too far ahead of the settled mark, or the clock would get more ranges
@@ -86,7 +86,9 @@ impl RangeClock {
         writer: WriterId,
         timestamp: Timestamp,
         range: KeyRange,
-    ) -> Result<Vec<KeyRange>, ClockError> {
+        claimed: &mut Vec<KeyRange>,
+    ) -> Result<(), ClockError> {
+        claimed.clear();
         if timestamp.0 == u64::MAX {
             return Err(ClockError::Timestamp(writer));
         }
@@ -98,14 +100,13 @@ impl RangeClock {
         if ranges + 2 > limit::CLOCK_RANGES.max(self.fresh.len() + 2) {
             return Err(ClockError::Ranges { writer, range });
         }
-        let mut claimed = Vec::new();
         self.writer(writer).windows.update(range, |part, window| {
             if window.record(timestamp.0) {
                 claimed.push(part);
             }
         });
-        join_neighbours(&mut claimed);
-        Ok(claimed)
+        join_neighbours(claimed);
+        Ok(())
     }
 
     /// Whether the name is recorded on every owned part of `range`.
@@ -168,11 +169,22 @@ mod tests {
 
     const W: WriterId = WriterId(3);
 
+    fn claim_parts(
+        clock: &mut RangeClock,
+        writer: WriterId,
+        timestamp: Timestamp,
+        range: KeyRange,
+    ) -> Result<Vec<KeyRange>, ClockError> {
+        let mut parts = vec![KeyRange::ALL];
+        clock.claim(writer, timestamp, range, &mut parts).map(|()| parts)
+    }
+
     #[test]
     fn a_name_is_claimed_once_on_each_part() {
         let mut clock = RangeClock::new(&[KeyRange::new(0, 100), KeyRange::new(200, 300)]);
-        let claim =
-            |clock: &mut RangeClock, begin, end| clock.claim(W, Timestamp(5), KeyRange::new(begin, end)).unwrap();
+        let claim = |clock: &mut RangeClock, begin, end| {
+            claim_parts(clock, W, Timestamp(5), KeyRange::new(begin, end)).unwrap()
+        };
         assert_eq!(claim(&mut clock, 20, 40), [KeyRange::new(20, 40)]);
         assert!(!clock.has(W, Timestamp(5), KeyRange::new(0, 40)));
         assert_eq!(claim(&mut clock, 0, 250), [KeyRange::new(0, 20), KeyRange::new(40, 100), KeyRange::new(200, 250)]);
@@ -189,16 +201,17 @@ mod tests {
     fn a_timestamp_past_the_window_is_refused_until_the_mark_moves() {
         let mut clock = RangeClock::new(&[KeyRange::ALL]);
         let far = Timestamp(limit::WINDOW_TIMESTAMPS as u64);
-        assert!(matches!(clock.claim(W, far, KeyRange::ALL), Err(ClockError::Window { settled: 0, .. })));
+        assert!(matches!(claim_parts(&mut clock, W, far, KeyRange::ALL), Err(ClockError::Window { settled: 0, .. })));
         clock.settle(W, Timestamp(1));
-        assert_eq!(clock.claim(W, far, KeyRange::ALL), Ok(vec![KeyRange::ALL]));
+        assert_eq!(claim_parts(&mut clock, W, far, KeyRange::ALL), Ok(vec![KeyRange::ALL]));
     }
 
     #[test]
     fn too_many_ranges_are_refused_and_merge_away_when_settled() {
         let mut clock = RangeClock::new(&[KeyRange::ALL]);
-        let claim =
-            |clock: &mut RangeClock, place: u64| clock.claim(W, Timestamp(1), KeyRange::new(place * 2, place * 2 + 1));
+        let claim = |clock: &mut RangeClock, place: u64| {
+            claim_parts(clock, W, Timestamp(1), KeyRange::new(place * 2, place * 2 + 1))
+        };
         let refused = (1..).find(|&place| claim(&mut clock, place).is_err()).unwrap();
         assert!(clock.range_count() <= limit::CLOCK_RANGES && refused as usize > limit::CLOCK_RANGES / 2 - 3);
         clock.settle(W, Timestamp(2));
@@ -233,7 +246,7 @@ mod tests {
                 match step {
                     Step::Claim(writer, at, begin, end) => {
                         let range = KeyRange::new(begin, end);
-                        let claimed = clock.claim(WriterId(writer), Timestamp(at), range).unwrap();
+                        let claimed = claim_parts(&mut clock, WriterId(writer), Timestamp(at), range).unwrap();
                         for key in 0..32 {
                             let mine = range.contains(key) && owned.iter().any(|own| own.contains(key));
                             let new = mine && names.insert((writer, at, key));

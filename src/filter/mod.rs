@@ -1,6 +1,76 @@
-//! Steps that shrink a message. None is built yet: frames travel as they are.
+//! Steps that shrink a message, in a chain per table whose order the code decides.
 //!
-//! A filter will be a small trait with `encode` and `decode`, in a chain per table whose order the
-//! code decides: value-changing filters run once per push, before it is cut into slices, and their
-//! output is kept until it is acknowledged; lossless ones run at each send. The header's
-//! `filter_flags` and `digest`, and the reply `need keys`, are their places on the wire.
+//! * What changes values runs once per push, before it is cut into slices: [`Rounding`]
+//!   (`fixed_point`, `bf16`) with what it cuts off kept by the sender, then [`RandomSkip`]. The
+//!   result is kept until it is acknowledged.
+//! * What loses nothing runs at each send and may be redone: a [`Chain`] has a half for key blocks
+//!   (`pack_keys`, then `snappy`) and one for value blocks (narrow numbers, then `nonzero`, then
+//!   `snappy`). Rounded numbers are sent in as many bits as they have, at whatever borders the push
+//!   was cut: whether a block fits is found out from its numbers alone, so even `fixed_point` and
+//!   `bf16` encode without loss, and a block that was not rounded is sent as it is.
+//!
+//! Invariants: every step is a function of its input alone. A step whose result is not at least an
+//! eighth smaller leaves the block as it is. Decoding checks lengths before it writes, never writes
+//! more than [`crate::limit::FRAME_BODY_BYTES`] and a little, and refuses what encoding could not
+//! have made where that would change keys or lengths.
+//!
+//! Buffers: encoding writes into blocks of the caller's pool; decoding into memory of the chain,
+//! which the next decoding of the same half overwrites. Neither allocates once both have grown.
+
+mod bf16;
+mod chain;
+mod error;
+mod fixed_point;
+mod key_cache;
+mod nonzero;
+mod pack_keys;
+mod random_skip;
+mod rounding;
+mod scratch;
+mod snappy;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Chain, KeyChain, ValueChain};
+pub use error::FilterError;
+pub use key_cache::key_digest;
+pub use random_skip::RandomSkip;
+pub use rounding::Rounding;
+
+use crate::memory::{Block, Pool};
+use crate::wire::FilterFlags;
+use scratch::Scratch;
+use std::sync::Arc;
+
+/// A lossless step. `Shape` is what sender and receiver both know of the plain block.
+trait Filter {
+    /// What is known without the block.
+    type Shape: Copy;
+
+    /// The bit that says that a block went through.
+    fn flag(&self) -> FilterFlags;
+
+    /// The block made smaller; nothing where it is better sent as it is.
+    fn encode(&mut self, pool: &Arc<Pool>, shape: Self::Shape, plain: &[u8]) -> Option<Block>;
+
+    /// Writes the plain block and gives its length in bytes.
+    fn decode(&mut self, shape: Self::Shape, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError>;
+}
+
+/// The numbers that a value block begins with; perhaps more bytes follow.
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    count: usize,
+    bytes_each: usize,
+}
+
+impl Numbers {
+    fn bytes(self) -> usize {
+        self.count * self.bytes_each
+    }
+}
+
+/// Whether a block of `after` bytes is worth the work of decoding it.
+fn is_worth(after: usize, before: usize) -> bool {
+    after < before - before / 8
+}

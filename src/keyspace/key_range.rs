@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// A half-open key range `[begin, end)`; the unit of push, pull, clock, ownership and transfer.
 /// `u64::MAX` is no key, so `[0, u64::MAX)` is everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct KeyRange {
     /// First key inside.
     pub begin: u64,

@@ -120,12 +120,29 @@ impl<T: IntoBytes + Immutable> Deref for Plain<T> {
     }
 }
 
+struct Shared<T>(Arc<Vec<T>>);
+
+impl<T: IntoBytes + Immutable> Deref for Shared<T> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl TxBuf {
     /// Takes a vector's memory over without a copy.
     #[must_use]
     pub fn from_vec<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Vec<T>) -> TxBuf {
         let range = 0..std::mem::size_of_val(numbers.as_slice());
         TxBuf { owner: Arc::new(Owner::Vector(Box::new(Plain(numbers)))), range }
+    }
+
+    /// A view of numbers that others share. Nobody can change them while there are two owners.
+    #[must_use]
+    pub fn from_shared<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Arc<Vec<T>>) -> TxBuf {
+        let range = 0..std::mem::size_of_val(numbers.as_slice());
+        TxBuf { owner: Arc::new(Owner::Vector(Box::new(Shared(numbers)))), range }
     }
 
     /// No bytes.

@@ -36,7 +36,7 @@ pub use time::now;
 pub use worker::{WorkerDriver, open_worker};
 
 pub use crate::protocol::scheduler::{Cast, Offer, Workload};
-pub use crate::protocol::worker::{OperationError, Request, Worker, WorkerEvent};
+pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
 pub use crate::transport::Waker;
 pub use crate::transport::handshake::Secret;
-pub use crate::wire::{Consistency, DType, Ftrl, JobConfig, Layout, TableSpec, UpdateFunction};
+pub use crate::wire::{Consistency, DType, Filters, Ftrl, JobConfig, Layout, TableSpec, UpdateFunction};

@@ -17,6 +17,7 @@
 //! maps only, so that a run repeats from its seed.
 
 mod identity;
+mod lru;
 mod machine;
 mod membership;
 pub mod scheduler;

@@ -1,6 +1,7 @@
 //! The kernels compiled for AVX-512 (F, BW, DQ, VL).
 
 use super::chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS, quarter_of};
+use super::rounding::{CodeBits, Scale};
 use super::scalar::{self, FtrlRate};
 use std::arch::x86_64::{_mm512_cmple_epu64_mask, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_set1_epi64};
 
@@ -21,11 +22,11 @@ impl Avx512 {
 }
 
 macro_rules! instantiate {
-    ($name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
+    ($name:ident$([$size:ident])?($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
         impl Avx512 {
-            pub(super) fn $name(self, $($argument: $kind),*) $(-> $result)? {
+            pub(super) fn $name$(<const $size: usize>)?(self, $($argument: $kind),*) $(-> $result)? {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                fn wide($($argument: $kind),*) $(-> $result)? {
+                fn wide$(<const $size: usize>)?($($argument: $kind),*) $(-> $result)? {
                     scalar::$name($($argument),*)
                 }
                 // SAFETY: `self` proves that the processor has the instructions that `wide` enables.
@@ -43,6 +44,18 @@ instantiate!(add_u32(target: &mut [u32], source: &[u32]));
 instantiate!(all_finite_f32(numbers: &[f32]) -> bool);
 instantiate!(all_finite_f64(numbers: &[f64]) -> bool);
 instantiate!(strictly_ascending(keys: &[u64]) -> bool);
+instantiate!(pack_keys(base: u64, keys: &[u64], target: &mut [u8]) -> usize);
+instantiate!(unpack_keys(base: u64, packed: &[u8], keys: &mut [u64]) -> Option<usize>);
+instantiate!(count_nonzero[N](numbers: &[[u8; N]]) -> usize);
+instantiate!(compact_nonzero[N](numbers: &[[u8; N]], bitmap: &mut [u64], target: &mut [[u8; N]]) -> usize);
+instantiate!(expand_nonzero[N](bitmap: &[[u8; 8]], packed: &[[u8; N]], target: &mut [[u8; N]]) -> usize);
+instantiate!(largest_sum(values: &[f32], residual: &[f32]) -> f32);
+instantiate!(round_to_scale(scale: Scale, bits: CodeBits, values: &mut [f32], residual: &mut [f32]));
+instantiate!(round_to_halves(values: &mut [f32], residual: &mut [f32]));
+instantiate!(exact_codes[N](bits: CodeBits, values: &[[u8; 4]], codes: &mut [[u8; N]]) -> Option<(usize, Scale)>);
+instantiate!(decode_codes[N](scale: Scale, codes: &[[u8; N]], values: &mut [[u8; 4]]));
+instantiate!(upper_halves(values: &[[u8; 4]], halves: &mut [[u8; 2]]) -> bool);
+instantiate!(widen_halves(halves: &[[u8; 2]], values: &mut [[u8; 4]]));
 
 /// How many of eight keys `compare` says are below the wanted one.
 macro_rules! count {

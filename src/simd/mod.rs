@@ -15,20 +15,26 @@ mod avx2;
 mod avx512;
 mod chunk;
 mod level;
+mod nonzero;
+mod packing;
 mod prefetch;
+mod rounding;
 mod scalar;
 
 pub use chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
 pub use level::{Level, SimdError, check_environment, level};
-pub use prefetch::prefetch;
+pub use nonzero::COMPACT_SLACK_BYTES;
+pub use packing::packed_bytes_max;
+pub use prefetch::{prefetch, prefetch_far};
+pub use rounding::{CodeBits, Scale};
 pub use scalar::FtrlRate;
 
 use level::{InstructionSet, selected};
 
 macro_rules! kernel {
-    ($(#[$doc:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
+    ($(#[$doc:meta])* $name:ident$([$size:ident])?($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
         $(#[$doc])*
-        pub fn $name($($argument: $kind),*) $(-> $result)? {
+        pub fn $name$(<const $size: usize>)?($($argument: $kind),*) $(-> $result)? {
             match selected() {
                 InstructionSet::Scalar => scalar::$name($($argument),*),
                 #[cfg(target_arch = "x86_64")]
@@ -77,6 +83,61 @@ kernel! {
 kernel! {
     /// Whether each key is greater than the one before it.
     strictly_ascending(keys: &[u64]) -> bool
+}
+kernel! {
+    /// Packs ascending `keys` that lie at or behind `base`; gives the bytes that hold them. `target`
+    /// has at least [`packed_bytes_max`] bytes. The format is described in `packing`.
+    pack_keys(base: u64, keys: &[u64], target: &mut [u8]) -> usize
+}
+kernel! {
+    /// Fills `keys` from what `pack_keys` made and gives the bytes that it read; nothing where there
+    /// are too few or a width is impossible. From other bytes it may make any keys, in any order.
+    unpack_keys(base: u64, packed: &[u8], keys: &mut [u64]) -> Option<usize>
+}
+kernel! {
+    /// How many numbers have a bit that is set.
+    count_nonzero[N](numbers: &[[u8; N]]) -> usize
+}
+kernel! {
+    /// A bit in `bitmap` for each number, and in `target` the numbers that have a bit set; gives how
+    /// many. `target` has room for these and [`COMPACT_SLACK_BYTES`] more.
+    compact_nonzero[N](numbers: &[[u8; N]], bitmap: &mut [u64], target: &mut [[u8; N]]) -> usize
+}
+kernel! {
+    /// Puts `packed` where `bitmap` has bits and zeros elsewhere; gives how many it used.
+    /// `packed` has one for each bit, and no bit lies behind the end of `target`.
+    expand_nonzero[N](bitmap: &[[u8; 8]], packed: &[[u8; N]], target: &mut [[u8; N]]) -> usize
+}
+kernel! {
+    /// The largest absolute value of `values + residual`; not finite where one of the sums is not.
+    largest_sum(values: &[f32], residual: &[f32]) -> f32
+}
+kernel! {
+    /// Each `values + residual` to the nearest integer (half to even) times `scale`, in `values`; the
+    /// difference in `residual`. Beyond the largest integer, that one. The sums must be finite.
+    round_to_scale(scale: Scale, bits: CodeBits, values: &mut [f32], residual: &mut [f32])
+}
+kernel! {
+    /// Each `values + residual` to the nearest number (half to even) whose lower 16 bits are zero, in
+    /// `values`; the difference in `residual`. The sums must be finite, and so are the results.
+    round_to_halves(values: &mut [f32], residual: &mut [f32])
+}
+kernel! {
+    /// Integers of `N` bytes for the longest beginning of `values` (little-endian f32) that one scale
+    /// holds exactly; its length and the scale. Nothing where the first number has too many bits.
+    exact_codes[N](bits: CodeBits, values: &[[u8; 4]], codes: &mut [[u8; N]]) -> Option<(usize, Scale)>
+}
+kernel! {
+    /// Each integer times the scale, as little-endian f32.
+    decode_codes[N](scale: Scale, codes: &[[u8; N]], values: &mut [[u8; 4]])
+}
+kernel! {
+    /// The upper half of each little-endian f32; whether all lower ones are zero.
+    upper_halves(values: &[[u8; 4]], halves: &mut [[u8; 2]]) -> bool
+}
+kernel! {
+    /// Each upper half as a little-endian f32 whose lower half is zero.
+    widen_halves(halves: &[[u8; 2]], values: &mut [[u8; 4]])
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The oracle: what each kernel computes, element by element.
 
 pub(super) use super::chunk::locate;
+pub(super) use super::nonzero::{compact_nonzero, count_nonzero, expand_nonzero};
+pub(super) use super::packing::{pack_keys, unpack_keys};
+pub(super) use super::rounding::{
+    decode_codes, exact_codes, largest_sum, round_to_halves, round_to_scale, upper_halves, widen_halves,
+};
 
 /// Parameters of FTRL-proximal, with the paper's names (McMahan et al., KDD 2013, algorithm 1).
 #[derive(Debug, Clone, Copy, PartialEq)]

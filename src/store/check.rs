@@ -13,6 +13,11 @@ impl<T: Element> TypedTable<T> {
     /// Whether a push may be applied.
     pub(super) fn check_push(&self, range: KeyRange, keys: Option<&[u64]>, values: &[u8]) -> Result<(), StoreError> {
         let count = self.check_keys(range, keys)?;
+        self.check_pushed(count, values)
+    }
+
+    /// Whether the values of a push may be applied to `count` checked keys.
+    pub(super) fn check_pushed(&self, count: u64, values: &[u8]) -> Result<(), StoreError> {
         self.check_values(count, self.width(), values)?;
         match &self.update {
             Update::Stateful(function) if !function.accepts(&numbers::<T>(values)) => {

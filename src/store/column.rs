@@ -5,7 +5,7 @@
 //! mask and two bounded loads, and growing copies at most one extent.
 
 use crate::memory::{Array, Pool};
-use crate::simd::prefetch;
+use crate::simd::{prefetch, prefetch_far};
 use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -51,8 +51,53 @@ impl Geometry {
     }
 
     fn extent(self, slot: u32) -> (usize, usize) {
-        ((slot >> self.shift) as usize, (slot & ((1 << self.shift) - 1)) as usize)
+        ((slot >> self.shift) as usize, slot as usize & self.row_mask())
     }
+
+    fn row_mask(self) -> usize {
+        (1 << self.shift) - 1
+    }
+
+    /// The row mask; in a whole extent one that shows the compiler that rows lie inside.
+    #[inline]
+    fn whole_mask(self, len: usize) -> usize {
+        if len.is_power_of_two() { len - 1 } else { self.row_mask() }
+    }
+
+    /// How the slots of a group lie to each other.
+    #[inline]
+    fn group(self, slots: &[u32]) -> Group {
+        let Some(&first) = slots.first() else { return Group::Apart };
+        let (extent, row) = self.extent(first);
+        let (mut apart, mut scattered) = (0, 0);
+        for (&slot, place) in slots.iter().zip(0u32..) {
+            apart |= slot ^ first;
+            scattered |= slot ^ first.wrapping_add(place);
+        }
+        match apart >> self.shift {
+            0 if scattered == 0 => Group::Run(extent, row),
+            0 => Group::Extent(extent),
+            _ => Group::Apart,
+        }
+    }
+}
+
+/// Slots that are looked at together.
+const GROUP: usize = 64;
+
+/// A column of more bytes than this lies beyond the second cache: its rows are asked for [`AHEAD`]
+/// slots before they are wanted.
+const NEAR_BYTES: usize = 16 << 20;
+const AHEAD: usize = 8 * GROUP;
+
+/// How the slots of a group lie.
+enum Group {
+    /// One behind the other from this row of this extent on.
+    Run(usize, usize),
+    /// All in this extent.
+    Extent(usize),
+    /// In several extents.
+    Apart,
 }
 
 /// `width` numbers for each slot.
@@ -122,6 +167,25 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         }
     }
 
+    /// Asks the second cache for rows of width 1 that are wanted some hundred slots later.
+    #[inline]
+    fn prefetch_group(&self, slots: &[u32]) {
+        match self.geometry.group(slots) {
+            // The processor finds out by itself.
+            Group::Run(..) => {}
+            Group::Extent(extent) => {
+                let numbers = &self.extents[extent][..];
+                let mask = self.geometry.whole_mask(numbers.len());
+                slots.iter().for_each(|&slot| prefetch_far(&numbers[slot as usize & mask]));
+            }
+            Group::Apart => {
+                for (extent, row) in slots.iter().map(|&slot| self.geometry.extent(slot)) {
+                    self.extents.get(extent).and_then(|extent| extent.get(row)).into_iter().for_each(prefetch_far);
+                }
+            }
+        }
+    }
+
     /// The only number of a row of width 1, for writing.
     #[inline]
     pub(super) fn number_mut(&mut self, slot: u32) -> &mut T {
@@ -129,34 +193,65 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         &mut self.extents[extent][row]
     }
 
-    /// Visits the only numbers of rows of width 1 with as many others. The rows of one extent that
-    /// follow each other are found without asking for it again.
+    /// Visits the only numbers of rows of width 1 with as many others: by `run` where slots follow
+    /// each other, else by `each`.
     #[inline]
-    pub(super) fn for_each_mut<U>(&mut self, slots: &[u32], others: &[U], mut visit: impl FnMut(&mut T, &U)) {
-        let (mut current, mut numbers) = (usize::MAX, &mut [][..]);
-        for (&slot, other) in slots.iter().zip(others) {
-            let (extent, row) = self.geometry.extent(slot);
-            if extent != current {
-                (current, numbers) = (extent, &mut self.extents[extent]);
+    pub(super) fn for_each_mut<U>(
+        &mut self,
+        slots: &[u32],
+        others: &[U],
+        mut each: impl FnMut(&mut T, &U),
+        mut run: impl FnMut(&mut [T], &[U]),
+    ) {
+        let geometry = self.geometry;
+        let far = self.extents.len() * EXTENT_BYTES > NEAR_BYTES;
+        let (soon, later) = slots.split_at(slots.len().min(AHEAD));
+        let mut ahead = later.chunks(GROUP);
+        if far {
+            soon.chunks(GROUP).for_each(|soon| self.prefetch_group(soon));
+        }
+        for (slots, others) in slots.chunks(GROUP).zip(others.chunks(GROUP)) {
+            if let (true, Some(ahead)) = (far, ahead.next()) {
+                self.prefetch_group(ahead);
             }
-            visit(&mut numbers[row], other);
+            match geometry.group(slots) {
+                Group::Run(extent, row) => run(&mut self.extents[extent][row..row + slots.len()], others),
+                Group::Extent(extent) => {
+                    let numbers = &mut self.extents[extent][..];
+                    let mask = geometry.whole_mask(numbers.len());
+                    for (&slot, other) in slots.iter().zip(others) {
+                        each(&mut numbers[slot as usize & mask], other);
+                    }
+                }
+                Group::Apart => {
+                    for (&slot, other) in slots.iter().zip(others) {
+                        let (extent, row) = geometry.extent(slot);
+                        each(&mut self.extents[extent][row], other);
+                    }
+                }
+            }
         }
     }
 
     /// Reads the only numbers of rows of width 1; `otherwise` where the slot is `absent`.
     #[inline]
     pub(super) fn read_each(&self, slots: &[u32], out: &mut [T], absent: u32, otherwise: T) {
-        let (mut current, mut numbers) = (usize::MAX, &[][..]);
-        for (&slot, out) in slots.iter().zip(out) {
-            if slot == absent {
-                *out = otherwise;
-                continue;
+        for (slots, out) in slots.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
+            match self.geometry.group(slots) {
+                Group::Run(extent, row) if slots[0] != absent => {
+                    out.copy_from_slice(&self.extents[extent][row..row + slots.len()]);
+                }
+                Group::Extent(extent) if !slots.contains(&absent) => {
+                    let numbers = &self.extents[extent][..];
+                    slots.iter().zip(out).for_each(|(&slot, out)| *out = numbers[self.geometry.extent(slot).1]);
+                }
+                _ => {
+                    for (&slot, out) in slots.iter().zip(out) {
+                        let (extent, row) = self.geometry.extent(slot);
+                        *out = if slot == absent { otherwise } else { self.extents[extent][row] };
+                    }
+                }
             }
-            let (extent, row) = self.geometry.extent(slot);
-            if extent != current {
-                (current, numbers) = (extent, &self.extents[extent]);
-            }
-            *out = numbers[row];
         }
     }
 

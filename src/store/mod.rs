@@ -22,6 +22,7 @@ mod index;
 mod model;
 mod positions;
 mod push;
+mod request;
 mod rows;
 mod section;
 mod sorted;
@@ -32,6 +33,7 @@ mod update;
 pub use error::StoreError;
 pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, Rows, SectionView, TableMeta};
 pub use positions::Positions;
+pub use request::{first_not_finite, strictly_ascending};
 pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
 

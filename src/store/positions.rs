@@ -10,7 +10,8 @@ use super::element::Element;
 use super::index::{Index, NO_SLOT};
 use super::typed::TypedTable;
 
-/// Where the keys of one list are. Belongs to the table and the list it was made with.
+/// Where the keys of one list are. Belongs to the table and the list it was made with; the default
+/// knows nothing yet and is for any one list.
 #[derive(Debug, Clone, Default)]
 pub struct Positions {
     slots: Vec<u32>,
@@ -57,6 +58,10 @@ impl<T: Element> TypedTable<T> {
 
     /// Finds the slots again that may have changed. `keys` are those the positions were made with.
     pub(super) fn refresh(&self, keys: &[u64], positions: &mut Positions) {
+        if positions.slots.len() != keys.len() {
+            positions.slots.resize(keys.len(), NO_SLOT);
+            return self.find_all(keys, positions);
+        }
         if positions.changes == self.changes {
             return;
         }
@@ -83,10 +88,13 @@ impl<T: Element> TypedTable<T> {
 
     /// Makes every key of the list have a row, and gives positions that are right now.
     pub(super) fn place_at(&mut self, keys: &[u64], positions: &mut Positions) {
-        self.refresh(keys, positions);
-        if positions.missing > 0 {
+        let is_known = positions.slots.len() == keys.len();
+        if is_known {
+            self.refresh(keys, positions);
+        }
+        if !is_known || positions.missing > 0 {
             self.place(keys);
-            positions.slots.copy_from_slice(&self.slots);
+            positions.slots.clone_from(&self.slots);
             self.note_places(keys, 0, positions);
         }
     }

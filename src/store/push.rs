@@ -131,7 +131,7 @@ fn update_rows<T: Element>(update: &Update<T>, rows: &mut Rows<T>, block: &mut B
     let width = rows.values.width();
     match update {
         Update::Sum if width == 1 => {
-            rows.values.for_each_mut(slots, pushed, |value, &number| *value = value.plus(number));
+            rows.values.for_each_mut(slots, pushed, |value, &number| *value = value.plus(number), T::add);
         }
         Update::Sum => {
             slots

@@ -112,6 +112,14 @@ impl Table {
         each!(&self.typed, table => table.check_push(range, keys, values))
     }
 
+    /// As [`check_push`](Self::check_push), for `key_count` keys that were checked before.
+    ///
+    /// # Errors
+    /// When the bytes of `values` do not match, or a number is NaN, infinite or too large.
+    pub fn check_push_values(&self, key_count: usize, values: &[u8]) -> Result<(), StoreError> {
+        each!(&self.typed, table => table.check_pushed(key_count as u64, values))
+    }
+
     /// Everything that can be wrong with a pull; gives the bytes of its reply.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::*;
 use crate::id::TableId;
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
-use crate::wire::{Consistency, DType, Ftrl, Layout, TableSpec, UpdateFunction};
+use crate::wire::{Consistency, DType, Filters, Ftrl, Layout, TableSpec, UpdateFunction};
 use plain::{Plain, Small};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -17,7 +17,17 @@ const FTRL: Ftrl = Ftrl { alpha: 0.1, beta: 1.0, l1: 0.5, l2: 0.1 };
 
 fn spec(dtype: DType, width: u16, key_end: u64, layout: Layout, update: UpdateFunction) -> TableSpec {
     let (id, name) = (TableId(0), "weights".to_owned());
-    TableSpec { id, name, dtype, width, key_end, layout, update, consistency: Consistency::Sequential }
+    TableSpec {
+        id,
+        name,
+        dtype,
+        width,
+        key_end,
+        layout,
+        update,
+        consistency: Consistency::Sequential,
+        filters: Filters::default(),
+    }
 }
 
 /// One push: where its keys crowd, how they spread, what it holds, where its range is cut, and how it is taken.

@@ -3,6 +3,7 @@
 use super::dependency::Dependency;
 use super::dtype::DType;
 use super::error::WireError;
+use super::filter_flags::FilterFlags;
 use crate::id::{Epoch, Generation, Incarnation, JobId, NodeId, TableId, Term, Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
 use crate::limit;
@@ -109,7 +110,7 @@ pub struct Header {
     /// Number of [`Dependency`] records in front of the key block.
     pub dependency_count: u16,
     /// Which filters were applied, one bit each.
-    pub filter_flags: u16,
+    pub filter_flags: FilterFlags,
     /// Digest of the key list (key_cache), zero without one.
     pub digest: u128,
 }
@@ -141,7 +142,7 @@ impl Header {
             key_bytes: 0,
             value_bytes: 0,
             dependency_count: 0,
-            filter_flags: 0,
+            filter_flags: FilterFlags::NONE,
             digest: 0,
         }
     }

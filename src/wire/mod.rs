@@ -14,6 +14,8 @@ mod control;
 mod dependency;
 mod dtype;
 mod error;
+mod filter_flags;
+mod filters;
 mod frame;
 mod header;
 mod raw_header;
@@ -25,6 +27,8 @@ pub use control::{
 pub use dependency::Dependency;
 pub use dtype::DType;
 pub use error::WireError;
+pub use filter_flags::FilterFlags;
+pub use filters::{Filters, FiltersError, FixedPointBits, Quantize};
 pub use frame::{Body, RxFrame, TxFrame};
 pub use header::{Flags, Header, Kind, Status};
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};

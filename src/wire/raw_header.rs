@@ -2,6 +2,7 @@
 
 use super::dtype::DType;
 use super::error::WireError;
+use super::filter_flags::FilterFlags;
 use super::header::{Flags, Header, Kind, Status};
 use crate::id::{Epoch, Generation, Incarnation, JobId, NodeId, TableId, Term, Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
@@ -11,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// `PSHD` in a little-endian dump.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PSHD");
 /// Changes with every change of the header or of a control message.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 128;
 
@@ -78,7 +79,7 @@ impl Header {
             key_bytes: U32::new(self.key_bytes),
             value_bytes: U32::new(self.value_bytes),
             dependency_count: U16::new(self.dependency_count),
-            filter_flags: U16::new(self.filter_flags),
+            filter_flags: U16::new(self.filter_flags.0),
             dtype: self.dtype as u8,
             flags: self.flags.0,
             reserved: U16::ZERO,
@@ -128,7 +129,7 @@ impl RawHeader {
             key_bytes: self.key_bytes.get(),
             value_bytes: self.value_bytes.get(),
             dependency_count: self.dependency_count.get(),
-            filter_flags: self.filter_flags.get(),
+            filter_flags: FilterFlags(self.filter_flags.get()),
             digest: u128::from_le_bytes(self.digest),
         };
         header.check_lengths()?;

@@ -1,6 +1,7 @@
 //! What a table is: its shape, its key space, its update function and its consistency.
 
 use super::dtype::DType;
+use super::filters::Filters;
 use crate::id::TableId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,6 +25,8 @@ pub struct TableSpec {
     pub update: UpdateFunction,
     /// Which pushes a pull must see.
     pub consistency: Consistency,
+    /// How its messages are made smaller.
+    pub filters: Filters,
 }
 
 impl TableSpec {

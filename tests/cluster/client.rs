@@ -5,7 +5,7 @@ use parashard::client::{ClientError, Cluster, KeyList, Offer, Shutdown, Workload
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Cast, Consistency, DType, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
+    Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
     TableSpec, UpdateFunction, run_server,
 };
 use std::sync::mpsc;
@@ -102,6 +102,7 @@ fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
         layout: Layout::Sparse,
         update: UpdateFunction::Sum,
         consistency: Consistency::Eventual,
+        filters: Filters::default(),
     }
 }
 

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("keyspace", &[]),
     ("wire", &["keyspace", "memory"]),
     ("clock", &["keyspace"]),
-    ("filter", &["wire", "simd", "memory"]),
+    ("filter", &["wire", "simd", "memory", "keyspace"]),
     ("store", &["simd", "clock", "wire", "memory", "keyspace"]),
     ("protocol", &["store", "filter", "keyspace", "clock", "wire", "memory"]),
     ("transport", &["wire", "memory"]),

@@ -93,7 +93,8 @@ impl Cluster {
     pub(crate) fn start_server(&mut self, shard: NodeId, incarnation: u64) {
         let (address, host) = (shard.to_string(), "host".to_owned());
         let identity = identity(shard, incarnation);
-        let machine = Server::new(self.now, identity, address, host, "scheduler", Arc::clone(&self.pool));
+        let mut machine = Server::new(self.now, identity, address, host, "scheduler", Arc::clone(&self.pool));
+        machine.limit_key_cache(self.plan.key_cache_bytes);
         let mut driver = on(&self.network, &self.pool, self.now, shard, incarnation, machine);
         driver.flush(self.now);
         self.gone.retain(|&gone| gone != shard);

@@ -6,11 +6,13 @@
 use parashard::id::{Nanos, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::transport::sim::{Cut, Pause, SimFaults, SimRandom};
-use parashard::wire::{Consistency, DType, Layout, TableSpec, UpdateFunction};
+use parashard::wire::{Consistency, DType, Filters, Layout, TableSpec, UpdateFunction};
 use std::time::Duration;
 
 /// Keys of a sparse table that the work touches, at even distances.
-const UNIVERSE: u64 = 48;
+const UNIVERSE: u64 = 96;
+/// Key lists of a table that come again and again.
+const LISTS: u64 = 3;
 /// Keys of a dense table, and of one whose pushes need several segments.
 const DENSE_KEYS: u64 = 60;
 const LARGE_KEYS: u64 = 90_000;
@@ -34,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) slow: Option<NodeId>,
     /// Whether shards are given a task before work begins.
     pub(crate) begins_with_task: bool,
+    /// What each shard may keep of key lists: nothing, one or two, all.
+    pub(crate) key_cache_bytes: usize,
 }
 
 /// What one push or pull is about.
@@ -72,6 +76,7 @@ impl Plan {
             eager: random.happens(0.3),
             think_max: random.duration(Duration::from_micros(500), Duration::from_millis(12)),
             begins_with_task: random.happens(0.3),
+            key_cache_bytes: [0, 2000, 1 << 30, 1 << 30][random.below(4) as usize],
             faults: faults(&mut random, &nodes),
             shards,
             workers,
@@ -136,8 +141,14 @@ pub(crate) fn part_of(spec: &TableSpec, random: &mut SimRandom) -> Part {
     if spec.layout == Layout::Dense && random.happens(0.6) {
         return Part { range, named: None };
     }
+    let universe = (0..UNIVERSE).map(|index| index * distance).filter(|&key| key < spec.key_end);
+    if random.happens(0.4) {
+        let mut list = SimRandom::new(u64::from(spec.id.0) * LISTS + random.below(LISTS));
+        let named = universe.filter(|_| list.happens(0.9)).collect();
+        return Part { range: KeyRange::new(0, spec.key_end), named: Some(named) };
+    }
     let density = [0.05, 0.3, 0.9][random.below(3) as usize];
-    let keys = (0..UNIVERSE).map(|index| index * distance).filter(|&key| range.contains(key));
+    let keys = universe.filter(|&key| range.contains(key));
     Part { range, named: Some(keys.filter(|_| random.happens(density)).collect()) }
 }
 
@@ -160,10 +171,25 @@ fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
             layout: if is_large || dense { Layout::Dense } else { Layout::Sparse },
             update: UpdateFunction::Sum,
             consistency: if random.happens(0.5) { Consistency::Sequential } else { Consistency::Eventual },
+            filters: filters(random),
         }
     };
     let count = 2 + random.below(2) as u16;
     (0..count).map(|id| table(id, random)).collect()
+}
+
+/// Lossless ones, for the oracle knows exact numbers.
+fn filters(random: &mut SimRandom) -> Filters {
+    if random.happens(0.3) {
+        return Filters::default();
+    }
+    Filters {
+        key_cache: random.happens(0.8),
+        pack_keys: random.happens(0.5),
+        nonzero: random.happens(0.5),
+        snappy: random.happens(0.3),
+        ..Filters::default()
+    }
 }
 
 fn faults(random: &mut SimRandom, nodes: &[NodeId]) -> SimFaults {

@@ -6,7 +6,8 @@ use crate::number;
 use crate::oracle::{Floor, Oracle};
 use crate::plan::{HIGH, Part, Plan, part_of};
 use parashard::id::{Nanos, NodeId, TableId, Timestamp, WriterId};
-use parashard::protocol::worker::{Request, Worker, WorkerEvent};
+use parashard::memory::TxBuf;
+use parashard::protocol::worker::{Keys, Request, Worker, WorkerEvent};
 use parashard::transport::sim::SimRandom;
 use parashard::wire::{DType, Shutdown, TableSpec, Unit};
 use std::time::Duration;
@@ -302,6 +303,6 @@ impl Program {
 }
 
 fn request(table: TableId, part: &Part, after: Vec<Timestamp>) -> Request {
-    let keys = part.named.clone().map(parashard::memory::TxBuf::from_vec);
+    let keys = part.named.clone().map(|keys| Keys::once(TxBuf::from_vec(keys)));
     Request { table, range: part.range, keys, after }
 }

@@ -22,18 +22,22 @@ struct Counts {
     waited: u64,
     pulls_checked: u64,
     pushes: u64,
+    keys_omitted: u64,
+    keys_needed: u64,
 }
 
 impl Counts {
     fn of(cluster: &Cluster) -> Counts {
         let SimCounters { reconnects, reordered, late, .. } = cluster.network.counters();
-        let workers = cluster.workers.values().map(|node| node.driver.machine().traffic());
+        let workers = || cluster.workers.values().map(|node| node.driver.machine().traffic());
         let servers = || cluster.servers.values().map(|node| node.driver.machine().traffic());
         Counts {
             reconnects,
             reordered,
             late,
-            retries: workers.map(|traffic| traffic.retries).sum(),
+            retries: workers().map(|traffic| traffic.retries).sum(),
+            keys_omitted: workers().map(|traffic| traffic.keys_omitted).sum(),
+            keys_needed: workers().map(|traffic| traffic.keys_needed).sum(),
             duplicates: servers().map(|traffic| traffic.duplicates).sum(),
             waited: servers().map(|traffic| traffic.waited).sum(),
             pushes: servers().map(|traffic| traffic.pushes).sum(),
@@ -50,6 +54,8 @@ impl Counts {
         self.waited += other.waited;
         self.pulls_checked += other.pulls_checked;
         self.pushes += other.pushes;
+        self.keys_omitted += other.keys_omitted;
+        self.keys_needed += other.keys_needed;
     }
 }
 
@@ -90,7 +96,7 @@ fn every_seed_keeps_every_promise() {
                 Err(_) => failed.push(seed),
             }
         }
-        let happened = [counts.reconnects, counts.retries, counts.duplicates, counts.reordered];
+        let happened = [counts.reconnects, counts.retries, counts.duplicates, counts.reordered, counts.keys_omitted];
         let whole = (decade + 1) * DECADE <= seeds && failed.is_empty();
         assert!(
             !whole || happened.iter().all(|&count| count > 0),
@@ -99,6 +105,7 @@ fn every_seed_keeps_every_promise() {
         );
         total.add(counts);
     }
+    assert!(total.keys_needed > 0 || seeds < SEEDS, "no shard ever missed a list: {total:?}");
     println!("{seeds} seeds in {:.1} s: {total:?}", begin.elapsed().as_secs_f64());
     assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());
 }

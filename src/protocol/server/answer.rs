@@ -14,9 +14,16 @@ impl Server {
     }
 
     /// Answers a pull with its values.
-    pub(super) fn reply_values(&mut self, to: NodeId, request: &Header, values: Block) {
+    pub(super) fn reply_values(&mut self, index: usize, to: NodeId, request: &Header, values: Block) {
         let mut header = self.reply_header(request, Status::Ok);
         header.key_count = request.key_count;
+        let values = match self.tables[index].filters.values.encode(&self.pool, &values) {
+            Some((packed, flags)) => {
+                header.filter_flags = header.filter_flags | flags;
+                packed
+            }
+            None => values,
+        };
         header.value_bytes = values.len() as u32;
         let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values: Some(values.freeze()) };
         self.outputs.push_back(Output::Send { to, frame });
@@ -87,6 +94,10 @@ impl Server {
         (header.dtype, header.width, header.table) = (request.dtype, request.width, request.table);
         (header.writer, header.timestamp, header.time) = (request.writer, request.timestamp, request.time);
         header.range = request.range;
+        // Says whether the shard keeps the request's key list.
+        if status == Status::Ok {
+            header.filter_flags = request.filter_flags;
+        }
         header
     }
 }

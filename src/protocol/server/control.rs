@@ -4,6 +4,7 @@ use super::step::Step;
 use super::{Server, ServerEvent, TableState};
 use crate::clock::RangeClock;
 use crate::error::ExitCode;
+use crate::filter;
 use crate::id::Nanos;
 use crate::keyspace::Partition;
 use crate::protocol::machine::Output;
@@ -56,6 +57,7 @@ impl Server {
         Ok(TableState {
             spec: spec.clone(),
             table: Table::new(spec, &owned, &self.pool)?,
+            filters: filter::Chain::new(&spec.filters, spec.dtype),
             clock: RangeClock::new(&owned),
             step: Step::new(self.writers),
             waiting: Vec::new(),

@@ -12,12 +12,15 @@
 //! refused `busy`; the other half is for the open step, so that it can always end, and a step that
 //! exceeds it is refused; a name that was claimed is never applied again; the committed time never falls.
 //!
-//! `push` and `pull` are the data path, `step` the sequential mode, `chain` the way from applied to
-//! acknowledged, `answer` the replies, `control` the scheduler's words.
+//! `arrived` unpacks requests, `key_cache` keeps key lists, `push` and `pull` are the data path, `step`
+//! the sequential mode, `chain` the way from applied to acknowledged, `answer` the replies, `control` the
+//! scheduler's words.
 
 mod answer;
+mod arrived;
 mod chain;
 mod control;
+mod key_cache;
 mod pull;
 mod push;
 mod step;
@@ -29,16 +32,21 @@ use super::machine::{Input, Machine, Output};
 use super::membership::Membership;
 use crate::clock::RangeClock;
 use crate::error::ExitCode;
+use crate::filter;
 use crate::id::{Nanos, NodeId, TableId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::Pool;
 use crate::store::Table;
 use crate::wire::{Consistency, Kind, NodeInfo, RxFrame, Shutdown, TableSpec, Task, TaskReply};
+use arrived::Arrived;
 use chain::Chain;
+use key_cache::KeyCache;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use step::Step;
+
+pub use key_cache::KeyCacheFigures;
 
 /// What the program that runs a shard is told.
 #[derive(Debug)]
@@ -77,15 +85,11 @@ pub struct ServerTraffic {
 struct TableState {
     spec: TableSpec,
     table: Table,
+    filters: filter::Chain,
     clock: RangeClock,
     step: Step,
-    waiting: Vec<Waiting>,
-}
-
-/// A request that cannot be served yet.
-struct Waiting {
-    from: NodeId,
-    frame: RxFrame,
+    /// Requests that cannot be served yet.
+    waiting: Vec<Arrived>,
 }
 
 /// The shard's state machine.
@@ -96,7 +100,10 @@ pub struct Server {
     partition: Partition,
     writers: u32,
     tables: Vec<TableState>,
+    key_cache: KeyCache,
     chain: Chain,
+    /// The parts that a push claims, while it is served.
+    claimed: Vec<KeyRange>,
     waiting_bytes: usize,
     waiting_bytes_max: usize,
     last_task: Option<(u64, Option<TaskReply>)>,
@@ -124,7 +131,9 @@ impl Server {
             partition: Partition { epoch: identity.epoch, entries: Vec::new() },
             writers: 0,
             tables: Vec::new(),
+            key_cache: KeyCache::new(limit::SHARD_KEY_CACHE_BYTES),
             chain: Chain::default(),
+            claimed: Vec::new(),
             waiting_bytes: 0,
             waiting_bytes_max: limit::SHARD_WAITING_BYTES,
             last_task: None,
@@ -154,6 +163,17 @@ impl Server {
     #[must_use]
     pub fn traffic(&self) -> ServerTraffic {
         self.traffic
+    }
+
+    /// What the key cache holds and how often it helped.
+    #[must_use]
+    pub fn key_cache(&self) -> KeyCacheFigures {
+        self.key_cache.figures()
+    }
+
+    /// Bounds the key cache; zero keeps no list.
+    pub fn limit_key_cache(&mut self, bytes_max: usize) {
+        self.key_cache.limit(bytes_max);
     }
 
     /// Number of ranges with a record of their own, over all tables.

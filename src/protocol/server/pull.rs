@@ -1,35 +1,42 @@
 //! The data path of a pull, and the requests that wait.
 
 use super::Server;
-use super::push::keys_of;
+use super::arrived::Arrived;
 use crate::id::NodeId;
 use crate::wire::{Kind, RxFrame};
 
 impl Server {
     pub(super) fn on_pull(&mut self, from: NodeId, frame: RxFrame) {
         let Some(index) = self.route(from, &frame) else { return };
-        self.settle(index, &frame.header);
-        match self.tables[index].table.check_pull(frame.header.range, keys_of(&frame)) {
-            Err(error) => self.refuse(from, &frame.header, &error.to_string()),
-            Ok(_) if !self.may_answer(index, &frame) => {
-                self.traffic.waited += 1;
-                self.park(from, index, frame);
-            }
-            Ok(reply_bytes) => self.answer_pull(from, index, &frame, reply_bytes),
+        let Some(pull) = self.receive(from, index, frame) else { return };
+        self.settle(index, &pull.header().clone());
+        if self.may_answer(index, &pull) {
+            self.answer_pull(index, &pull);
+        } else {
+            self.traffic.waited += 1;
+            self.park(index, pull);
         }
     }
 
     /// Whether committed state meets the clock that a pull demands.
-    fn may_answer(&self, index: usize, frame: &RxFrame) -> bool {
-        let in_time = !self.is_sequential(index) || frame.header.time <= self.tables[index].step.open_time();
-        in_time && self.dependencies_applied(index, frame)
+    fn may_answer(&self, index: usize, pull: &Arrived) -> bool {
+        let in_time = !self.is_sequential(index) || pull.header().time <= self.tables[index].step.open_time();
+        in_time && self.dependencies_applied(index, pull.frame())
     }
 
-    fn answer_pull(&mut self, from: NodeId, index: usize, frame: &RxFrame, reply_bytes: usize) {
+    fn answer_pull(&mut self, index: usize, pull: &Arrived) {
+        let (from, header) = (pull.from, pull.header());
+        let state = &self.tables[index];
         self.traffic.pulls += 1;
-        let mut values = self.pool.block(reply_bytes);
-        self.tables[index].table.gather(frame.header.range, keys_of(frame), &mut values);
-        self.reply_values(from, &frame.header, values);
+        let mut values = self.pool.block(pull.value_bytes(state.spec.value_size()));
+        match pull.list().and_then(|list| Some((list, self.key_cache.positions(list.digest)?))) {
+            Some((list, positions)) => {
+                state.table.gather_at(&list.keys, positions, &mut values);
+                self.key_cache.changed(list.digest);
+            }
+            None => state.table.gather(header.range, pull.keys(), &mut values),
+        }
+        self.reply_values(index, from, header, values);
     }
 
     /// Serves whatever no longer has to wait, in order of time. A push that is applied may free
@@ -38,27 +45,20 @@ impl Server {
         if self.tables[index].waiting.is_empty() {
             return;
         }
-        self.tables[index].waiting.sort_by_key(|waiting| (waiting.frame.header.time, waiting.frame.header.timestamp));
+        self.tables[index].waiting.sort_by_key(|waiting| (waiting.header().time, waiting.header().timestamp));
         let ready = |server: &Server| {
-            server.tables[index].waiting.iter().position(|waiting| match waiting.frame.header.kind {
-                Kind::Pull => server.may_answer(index, &waiting.frame),
-                _ => server.dependencies_applied(index, &waiting.frame),
+            server.tables[index].waiting.iter().position(|waiting| match waiting.header().kind {
+                Kind::Pull => server.may_answer(index, waiting),
+                _ => server.dependencies_applied(index, waiting.frame()),
             })
         };
         while let Some(position) = ready(self) {
             let waiting = self.tables[index].waiting.remove(position);
-            self.waiting_bytes -= waiting.frame.bytes();
-            match waiting.frame.header.kind {
-                Kind::Pull => self.answer_waiting_pull(waiting.from, index, &waiting.frame),
-                _ => self.claim_and_apply(waiting.from, index, waiting.frame),
+            self.waiting_bytes -= waiting.bytes();
+            match waiting.header().kind {
+                Kind::Pull => self.answer_pull(index, &waiting),
+                _ => self.claim_and_apply(index, waiting),
             }
-        }
-    }
-
-    fn answer_waiting_pull(&mut self, from: NodeId, index: usize, frame: &RxFrame) {
-        match self.tables[index].table.check_pull(frame.header.range, keys_of(frame)) {
-            Ok(reply_bytes) => self.answer_pull(from, index, frame, reply_bytes),
-            Err(error) => self.refuse(from, &frame.header, &error.to_string()),
         }
     }
 }

@@ -1,47 +1,23 @@
 //! The data path of a push.
 
-use super::{Server, Waiting};
+use super::Server;
+use super::arrived::Arrived;
 use crate::clock::ClockError;
 use crate::id::NodeId;
 use crate::keyspace::KeyRange;
-use crate::wire::{Flags, Header, RxFrame, Status};
-
-/// Keys of a request: its key block, or `None` when it is dense.
-pub(super) fn keys_of(frame: &RxFrame) -> Option<&[u64]> {
-    (!frame.header.flags.has(Flags::DENSE)).then(|| frame.body().keys)
-}
+use crate::wire::{Header, RxFrame, Status};
 
 impl Server {
     pub(super) fn on_push(&mut self, from: NodeId, frame: RxFrame) {
         let Some(index) = self.route(from, &frame) else { return };
-        let header = frame.header;
-        if self.refuse_malformed(from, index, &frame) {
+        let Some(push) = self.receive(from, index, frame) else { return };
+        self.settle(index, &push.header().clone());
+        if !self.dependencies_applied(index, push.frame()) {
+            self.park(index, push);
             return;
         }
-        self.settle(index, &header);
-        if !self.dependencies_applied(index, &frame) {
-            self.park(from, index, frame);
-            return;
-        }
-        self.claim_and_apply(from, index, frame);
+        self.claim_and_apply(index, push);
         self.serve_waiting(index);
-    }
-
-    /// Refuses a push whose keys or values are wrong, before anything of it is applied.
-    fn refuse_malformed(&mut self, from: NodeId, index: usize, frame: &RxFrame) -> bool {
-        let header = frame.header;
-        let keys = keys_of(frame);
-        if keys.is_some_and(|keys| keys.len() != header.key_count as usize) {
-            self.refuse(from, &header, "the key block does not hold as many keys as the header says");
-            return true;
-        }
-        match self.tables[index].table.check_push(header.range, keys, frame.body().values) {
-            Ok(()) => false,
-            Err(error) => {
-                self.refuse(from, &header, &error.to_string());
-                true
-            }
-        }
     }
 
     /// Everything of the writer below its settled mark is acknowledged everywhere.
@@ -57,71 +33,80 @@ impl Server {
     }
 
     /// Keeps a request that must wait, within the shard's limit. A repeated one is dropped.
-    pub(super) fn park(&mut self, from: NodeId, index: usize, frame: RxFrame) {
-        let same = |waiting: &Waiting| {
-            let (old, new) = (&waiting.frame.header, &frame.header);
+    pub(super) fn park(&mut self, index: usize, request: Arrived) {
+        let new = *request.header();
+        let same = |waiting: &Arrived| {
+            let old = waiting.header();
             (old.writer, old.timestamp, old.range) == (new.writer, new.timestamp, new.range)
         };
         if self.tables[index].waiting.iter().any(same) {
             return;
         }
-        if !self.may_wait(&frame) {
-            self.refuse_busy(from, &frame.header);
+        if !self.may_wait(&request) {
+            self.refuse_busy(request.from, &new);
             return;
         }
-        self.waiting_bytes += frame.bytes();
-        self.tables[index].waiting.push(Waiting { from, frame });
+        self.waiting_bytes += request.bytes();
+        self.tables[index].waiting.push(request);
     }
 
-    /// Whether there is room for a frame that waits without belonging to an open step.
-    pub(super) fn may_wait(&self, frame: &RxFrame) -> bool {
-        self.waiting_bytes + frame.bytes() <= self.waiting_bytes_max / 2
+    /// Whether there is room for a request that waits without belonging to an open step.
+    pub(super) fn may_wait(&self, request: &Arrived) -> bool {
+        self.waiting_bytes + request.bytes() <= self.waiting_bytes_max / 2
     }
 
     /// Claims the push's name and applies what nobody applied before.
-    pub(super) fn claim_and_apply(&mut self, from: NodeId, index: usize, frame: RxFrame) {
-        let header = frame.header;
+    pub(super) fn claim_and_apply(&mut self, index: usize, push: Arrived) {
+        let (from, header) = (push.from, *push.header());
         let sequential = self.is_sequential(index);
         if sequential && header.time < self.tables[index].step.open_time() {
             self.answer_past_step(from, index, &header);
             return;
         }
-        if sequential && self.refuse_overflow(from, index, &frame) {
+        if sequential && self.refuse_overflow(index, &push) {
             return;
         }
-        let parts = match self.tables[index].clock.claim(header.writer, header.timestamp, header.range) {
-            Ok(parts) => parts,
-            Err(ClockError::Window { .. } | ClockError::Ranges { .. }) => {
-                self.refuse_busy(from, &header);
-                return;
+        let mut parts = std::mem::take(&mut self.claimed);
+        parts.clear();
+        match self.tables[index].clock.claim(header.writer, header.timestamp, header.range, &mut parts) {
+            Ok(()) if parts.is_empty() => self.answer_duplicate(from, index, &header),
+            Ok(()) => {
+                self.traffic.pushes += 1;
+                if sequential {
+                    self.keep_for_step(index, push, parts.clone());
+                } else {
+                    self.apply(index, &push, &parts);
+                    self.chain.applied(from, header);
+                    self.acknowledge_committed();
+                }
             }
-            Err(error @ ClockError::Timestamp(_)) => {
-                self.refuse(from, &header, &error.to_string());
-                return;
-            }
-        };
-        if parts.is_empty() {
-            self.traffic.duplicates += 1;
-            // A sequential push that is not committed yet is acknowledged with its step.
-            if !sequential {
-                self.reply(from, &header, Status::Ok);
-            }
-            return;
+            Err(ClockError::Window { .. } | ClockError::Ranges { .. }) => self.refuse_busy(from, &header),
+            Err(error @ ClockError::Timestamp(_)) => self.refuse(from, &header, &error.to_string()),
         }
-        self.traffic.pushes += 1;
-        if sequential {
-            self.keep_for_step(from, index, frame, parts);
-        } else {
-            self.apply(index, &frame, &parts);
-            self.chain.applied(from, header);
-            self.acknowledge_committed();
+        self.claimed = parts;
+    }
+
+    /// A sequential push that is not committed yet is acknowledged with its step.
+    fn answer_duplicate(&mut self, from: NodeId, index: usize, header: &Header) {
+        self.traffic.duplicates += 1;
+        if !self.is_sequential(index) {
+            self.reply(from, header, Status::Ok);
         }
     }
 
-    fn apply(&mut self, index: usize, frame: &RxFrame, parts: &[KeyRange]) {
-        let table = &mut self.tables[index].table;
+    /// Runs the update function on the claimed parts; on a whole kept list by its positions.
+    fn apply(&mut self, index: usize, push: &Arrived, parts: &[KeyRange]) {
+        let (table, header) = (&mut self.tables[index].table, push.header());
+        if let Some(list) = push.list()
+            && parts == [header.range]
+            && let Some(positions) = self.key_cache.positions(list.digest)
+        {
+            table.apply_at(&list.keys, positions, push.values());
+            self.key_cache.changed(list.digest);
+            return;
+        }
         for &part in parts {
-            table.apply(part, frame.header.range, keys_of(frame), frame.body().values);
+            table.apply(part, header.range, push.keys(), push.values());
         }
     }
 

@@ -7,18 +7,37 @@
 //! neither on servers, shards and transport nor on retries.
 
 use super::Server;
-use super::push::keys_of;
+use super::arrived::Arrived;
+use super::key_cache::KeyCache;
 use crate::id::{NodeId, Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
 use crate::limit;
+use crate::store::Table;
 use crate::wire::{Flags, Header, RxFrame, Status};
 use std::collections::BTreeMap;
 
-/// A push kept for its step: the claimed parts of a received frame.
+/// A push kept for its step, and the parts of it that are claimed.
 struct Kept {
-    from: NodeId,
-    frame: RxFrame,
+    push: Arrived,
     parts: Vec<KeyRange>,
+}
+
+impl Kept {
+    /// Adds the claimed parts to the step's sums; a whole kept list by its positions.
+    fn accumulate(&self, table: &mut Table, key_cache: &mut KeyCache) {
+        let (push, range) = (&self.push, self.push.header().range);
+        if let Some(list) = push.list()
+            && self.parts == [range]
+            && let Some(positions) = key_cache.positions(list.digest)
+        {
+            table.accumulate_at(&list.keys, positions, push.values());
+            key_cache.changed(list.digest);
+            return;
+        }
+        for &part in &self.parts {
+            table.accumulate(part, range, push.keys(), push.values());
+        }
+    }
 }
 
 /// What a writer has said of one time.
@@ -84,18 +103,18 @@ impl Step {
 impl Server {
     /// Refuses a push for which there is no room: one that came early for now, one of the open step
     /// for good, for that step could never end.
-    pub(super) fn refuse_overflow(&mut self, from: NodeId, index: usize, frame: &RxFrame) -> bool {
+    pub(super) fn refuse_overflow(&mut self, index: usize, push: &Arrived) -> bool {
         let state = &self.tables[index];
-        let header = frame.header;
+        let (from, header) = (push.from, *push.header());
         if state.clock.has(header.writer, header.timestamp, header.range) {
             return false;
         }
         let is_early = header.time > state.step.open;
-        if is_early && !self.may_wait(frame) {
+        if is_early && !self.may_wait(push) {
             self.refuse_busy(from, &header);
             return true;
         }
-        if self.waiting_bytes + frame.bytes() > self.waiting_bytes_max {
+        if self.waiting_bytes + push.bytes() > self.waiting_bytes_max {
             let bytes = self.waiting_bytes_max;
             self.refuse(from, &header, &format!("a step holds more than {bytes} bytes: push less at one time"));
             return true;
@@ -104,13 +123,13 @@ impl Server {
     }
 
     /// Keeps a claimed push for its step and ends the step if this was the last slice.
-    pub(super) fn keep_for_step(&mut self, from: NodeId, index: usize, frame: RxFrame, parts: Vec<KeyRange>) {
-        let header = frame.header;
-        self.waiting_bytes += frame.bytes();
+    pub(super) fn keep_for_step(&mut self, index: usize, push: Arrived, parts: Vec<KeyRange>) {
+        let header = *push.header();
+        self.waiting_bytes += push.bytes();
         let step = &mut self.tables[index].step;
         step.slices.entry((header.time, header.writer)).or_default().received += 1;
         let name = (header.time, header.writer, header.timestamp, header.range.begin);
-        step.kept.insert(name, Kept { from, frame, parts });
+        step.kept.insert(name, Kept { push, parts });
         self.end_complete_steps(index);
     }
 
@@ -148,17 +167,12 @@ impl Server {
         while self.tables[index].step.is_complete() {
             let kept = self.tables[index].step.take_open();
             let table = &mut self.tables[index].table;
-            for push in kept.values() {
-                let (frame_range, values) = (push.frame.header.range, push.frame.body().values);
-                for &part in &push.parts {
-                    table.accumulate(part, frame_range, keys_of(&push.frame), values);
-                }
-            }
+            kept.values().for_each(|kept| kept.accumulate(table, &mut self.key_cache));
             table.commit();
             self.tables[index].step.advance();
-            for push in kept.into_values() {
-                self.waiting_bytes -= push.frame.bytes();
-                self.chain.applied(push.from, push.frame.header);
+            for Kept { push, .. } in kept.into_values() {
+                self.waiting_bytes -= push.bytes();
+                self.chain.applied(push.from, *push.header());
             }
             self.acknowledge_committed();
         }

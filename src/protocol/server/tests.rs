@@ -4,7 +4,7 @@ use super::*;
 use crate::id::{Epoch, Incarnation, JobId, Term, Time, Timestamp, WriterId};
 use crate::keyspace::HashRing;
 use crate::memory::{RxBuf, TxBuf};
-use crate::wire::{ControlMessage, DType, Flags, JobConfig, Layout, Status, TxFrame, UpdateFunction};
+use crate::wire::{ControlMessage, DType, Filters, Flags, JobConfig, Layout, Status, TxFrame, UpdateFunction};
 
 const SHARD: NodeId = NodeId::server(0, 0);
 const KEYS: u64 = 100;
@@ -30,6 +30,7 @@ fn shard(pushes: usize) -> Server {
         layout: Layout::Dense,
         update: UpdateFunction::Sum,
         consistency: Consistency::Sequential,
+        filters: Filters::default(),
     };
     let identity = Identity::new(SHARD, JobId(1), Incarnation(1));
     let mut server = Server::new(Nanos(0), identity, String::new(), String::new(), "", Pool::unbounded());

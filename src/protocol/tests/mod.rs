@@ -1,5 +1,6 @@
 //! The machines one by one, driven with hand-made frames. Every frame passes through the wire.
 
+mod key_cache;
 mod membership;
 mod scheduler;
 mod server;
@@ -10,7 +11,8 @@ use crate::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term};
 use crate::keyspace::{HashRing, Partition};
 use crate::memory::{Pool, RxBuf};
 use crate::wire::{
-    Consistency, ControlMessage, DType, JobConfig, Layout, NodeInfo, RxFrame, TableSpec, TxFrame, UpdateFunction,
+    Consistency, ControlMessage, DType, Filters, JobConfig, Layout, NodeInfo, RxFrame, TableSpec, TxFrame,
+    UpdateFunction,
 };
 use std::time::Duration;
 
@@ -99,6 +101,7 @@ fn table(id: u16, layout: Layout, consistency: Consistency) -> TableSpec {
         layout,
         update: UpdateFunction::Sum,
         consistency,
+        filters: Filters::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::id::{Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
-use crate::protocol::worker::{OperationError, Request, Worker, WorkerEvent};
+use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
 use crate::wire::{Assignment, Flags, Header, Kind, Status, Unit};
 
 fn worker(tables: Vec<TableSpec>) -> Worker {
@@ -26,7 +26,7 @@ fn sequential() -> Worker {
 }
 
 fn request(range: (u64, u64), keys: Option<&[u64]>) -> Request {
-    let keys = keys.map(|keys| TxBuf::from_vec(keys.to_vec()));
+    let keys = keys.map(|keys| Keys::once(TxBuf::from_vec(keys.to_vec())));
     Request { table: TableId(0), range: KeyRange::new(range.0, range.1), keys, after: Vec::new() }
 }
 

@@ -1,10 +1,10 @@
 //! Taking answers: every reply may be fine, `moved`, `need keys`, `busy` or an error.
 
 use super::Worker;
-use super::operation::{OperationError, SegmentState};
+use super::operation::{Operation, OperationError, Segment, SegmentState};
 use crate::id::{Nanos, NodeId, Timestamp};
 use crate::limit;
-use crate::wire::{Kind, RxFrame, Status};
+use crate::wire::{FilterFlags, Header, Kind, RxFrame, Status};
 
 impl Worker {
     /// Finds the segment that a reply answers and acts on its status. A reply to something that is
@@ -15,18 +15,14 @@ impl Worker {
             return;
         }
         let timestamp = header.timestamp;
-        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
-        let matches = |segment: &super::operation::Segment| {
-            let (asked, done) = (&segment.header, segment.state == SegmentState::Done);
-            segment.to == from && asked.range == header.range && reply_kind(asked.kind) == Some(header.kind) && !done
-        };
-        let Some(index) = operation.segments.iter().position(matches) else { return };
+        let Some(operation) = self.operations.at_mut(timestamp) else { return };
+        let Some(index) = operation.asked(from, header) else { return };
         match header.status {
             // Who served it did so in an epoch that is over; the owner of now was asked too.
             Status::Ok if header.epoch < self.partition.epoch => {}
             Status::Ok => self.on_ok(timestamp, index, frame),
             Status::Busy => self.back_off(now, timestamp, index),
-            Status::NeedKeys => self.send_segment(now, timestamp, index),
+            Status::NeedKeys => self.send_with_keys(now, timestamp, index),
             Status::Moved if header.epoch > self.partition.epoch => {
                 operation.segments[index].state = SegmentState::Moved;
                 self.membership.ask_partition(&self.identity, &mut self.outputs);
@@ -43,29 +39,53 @@ impl Worker {
         self.release_marks(now);
     }
 
+    /// The shard's cache has lost the list, or never had it.
+    fn send_with_keys(&mut self, now: Nanos, timestamp: Timestamp, index: usize) {
+        let Some(operation) = self.operations.at(timestamp) else { return };
+        let segment = &operation.segments[index];
+        self.traffic.keys_needed += 1;
+        self.shards.on_missed(segment.to, segment.header.digest);
+        self.send_segment(now, timestamp, index);
+    }
+
     fn on_ok(&mut self, timestamp: Timestamp, index: usize, frame: &RxFrame) {
-        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
+        let Some(operation) = self.operations.at_mut(timestamp) else { return };
+        let segment = &operation.segments[index];
+        if segment.header.digest != 0 && frame.header.filter_flags.has(FilterFlags::KEY_CACHE) {
+            self.shards.on_held(segment.to, segment.header.digest, segment.keys_omitted);
+        }
         if frame.header.kind == Kind::PullReply {
             self.traffic.bytes_pulled += frame.bytes() as u64;
-            let segment = &operation.segments[index];
-            let values = frame.body().values;
-            let value_size = segment.header.dtype.bytes() * usize::from(segment.header.width);
-            let bytes = segment.header.key_count as usize * value_size;
-            match operation.target.as_mut() {
-                Some(target) if values.len() == bytes => {
-                    target[segment.target_offset..segment.target_offset + bytes].copy_from_slice(values);
-                }
-                _ => {
-                    let reason = format!("answered a pull of {bytes} bytes with {} bytes", values.len());
-                    operation.error.get_or_insert(OperationError::Refused { server: segment.to, reason });
-                }
+            if let Err(reason) = self.take_values(timestamp, index, frame)
+                && let Some(operation) = self.operations.at_mut(timestamp)
+            {
+                let server = operation.segments[index].to;
+                operation.error.get_or_insert(OperationError::Refused { server, reason });
             }
         }
         self.on_segment_done(timestamp, index);
     }
 
+    /// Unpacks the values of an answer to their place in the caller's block.
+    fn take_values(&mut self, timestamp: Timestamp, index: usize, frame: &RxFrame) -> Result<(), String> {
+        let Some(operation) = self.operations.at_mut(timestamp) else { return Ok(()) };
+        let (segment, values) = (&operation.segments[index], frame.body().values);
+        let value_size = segment.header.value_size();
+        let bytes = segment.header.key_count as usize * value_size;
+        let target = operation.target.as_mut().and_then(|target| target.get_mut(segment.target_offset..));
+        let Some(target) = target.and_then(|target| target.get_mut(..bytes)) else {
+            return Err("answered a request that is no pull with values".to_owned());
+        };
+        let chain = &mut self.chains[usize::from(segment.header.table.0)];
+        let unpacked = chain.values.decode(frame.header.filter_flags, bytes, values).map_err(|error| {
+            format!("answered a pull of {bytes} bytes with {} bytes that do not fit: {error}", values.len())
+        })?;
+        target.copy_from_slice(unpacked);
+        Ok(())
+    }
+
     fn on_segment_done(&mut self, timestamp: Timestamp, index: usize) {
-        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
+        let Some(operation) = self.operations.at_mut(timestamp) else { return };
         let segment = &mut operation.segments[index];
         segment.state = SegmentState::Done;
         (segment.keys, segment.values) = (None, None);
@@ -73,21 +93,34 @@ impl Worker {
         if !operation.is_done() {
             return;
         }
-        if self.unacknowledged.remove(&timestamp) {
-            self.unacknowledged_bytes -= operation.source_bytes;
-        }
-        if operation.abandoned {
-            let error = self.operations.remove(&timestamp).and_then(|operation| operation.error);
-            self.refusal = self.refusal.take().or(error);
+        let is_abandoned = operation.abandoned;
+        self.operations.acknowledge(timestamp);
+        if is_abandoned {
+            self.forget_abandoned(timestamp);
         }
     }
 
     fn back_off(&mut self, now: Nanos, timestamp: Timestamp, index: usize) {
         let until = now.after(limit::BUSY_BACKOFF);
-        if let Some(operation) = self.operations.get_mut(&timestamp) {
+        if let Some(operation) = self.operations.at_mut(timestamp) {
             operation.segments[index].state = SegmentState::Backoff(until);
             self.resend_at = self.resend_at.min(until);
         }
+    }
+}
+
+impl Operation {
+    /// The open segment that an answer is to. Answers come in the order of the segments as a rule.
+    fn asked(&mut self, from: NodeId, answer: &Header) -> Option<usize> {
+        let matches = |segment: &Segment| {
+            let (asked, done) = (&segment.header, segment.state == SegmentState::Done);
+            segment.to == from && asked.range == answer.range && reply_kind(asked.kind) == Some(answer.kind) && !done
+        };
+        let (before, rest) = self.segments.split_at(self.next_answer.min(self.segments.len()));
+        let later = rest.iter().position(matches).map(|index| index + before.len());
+        let found = later.or_else(|| before.iter().position(matches))?;
+        self.next_answer = found + 1;
+        Some(found)
     }
 }
 

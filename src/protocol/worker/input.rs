@@ -2,10 +2,11 @@
 
 use super::{TableTime, Worker, WorkerEvent};
 use crate::error::ExitCode;
+use crate::filter::Chain;
 use crate::id::{Nanos, NodeId};
 use crate::keyspace::Partition;
 use crate::protocol::machine::{Input, Machine, Output};
-use crate::wire::{ControlMessage, JobConfig, Kind, NodeInfo, Shutdown};
+use crate::wire::{ControlMessage, JobConfig, Kind, NodeInfo, Shutdown, TableSpec};
 
 impl Worker {
     fn on_control(&mut self, now: Nanos, message: ControlMessage) {
@@ -33,6 +34,8 @@ impl Worker {
         self.membership.on_welcome();
         if self.job.is_none() {
             self.times = vec![TableTime::default(); config.tables.len()];
+            let chain = |spec: &TableSpec| Chain::new(&spec.filters, spec.dtype);
+            self.chains = config.tables.iter().map(chain).collect();
             self.job = Some(config);
             self.outputs.push_back(Output::Event(WorkerEvent::Welcome));
         } else {
@@ -67,14 +70,12 @@ impl Machine for Worker {
                 }
                 self.ask_again();
             }
-            Input::Connected { peer, .. } => {
-                self.connected.insert(peer);
+            Input::Connected { peer, incarnation } => {
+                self.shards.on_connected(peer, incarnation);
                 self.send_open_to(now, peer);
             }
             Input::Lost { peer: NodeId::SCHEDULER, .. } => self.membership.on_lost(now),
-            Input::Lost { peer, .. } => {
-                self.connected.remove(&peer);
-            }
+            Input::Lost { peer, .. } => self.shards.on_lost(peer),
             Input::Refused { peer, reason } => {
                 let message = format!("{}: {peer} refuses this node: {reason}", self.identity.node);
                 let shutdown = Shutdown { exit_code: ExitCode::CannotStart as u8, message };

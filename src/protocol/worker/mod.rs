@@ -8,29 +8,39 @@
 //! * `settled` is the lowest timestamp of a push that is not acknowledged everywhere; it never falls.
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
-//! `input` hears, `operation` is what is kept, `slicing` cuts, `answer` takes replies, `resend` sends
-//! again, `work` asks for units of work.
+//! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
+//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `answer` takes
+//! replies, `resend` sends again, `work` asks for units of work.
 
 mod answer;
+mod encode;
 mod input;
+mod keys;
 mod operation;
+mod operations;
 mod resend;
+mod shard;
 mod slicing;
 mod work;
 
 use super::identity::Identity;
 use super::machine::Output;
 use super::membership::{self, Membership};
+use crate::filter;
 use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
 use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use keys::Piece;
 use operation::Operation;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use operations::Operations;
+use shard::Shards;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use work::{Accounts, Question};
 
+pub use keys::Keys;
 pub use operation::OperationError;
 
 /// What the program that runs a worker is told.
@@ -51,8 +61,8 @@ pub struct Request {
     pub table: TableId,
     /// The key range claimed or asked for; all keys lie inside.
     pub range: KeyRange,
-    /// Strictly ascending keys (u64), or `None` for every key of the range (dense).
-    pub keys: Option<TxBuf>,
+    /// Strictly ascending keys, or `None` for every key of the range (dense).
+    pub keys: Option<Keys>,
     /// Operations of this writer that must be applied first.
     pub after: Vec<Timestamp>,
 }
@@ -62,18 +72,24 @@ pub struct Request {
 pub struct Traffic {
     /// Bytes of push frames, retries included.
     pub bytes_pushed: u64,
+    /// Bytes of questions for values, retries included.
+    pub bytes_asked: u64,
     /// Bytes of answers to pulls.
     pub bytes_pulled: u64,
     /// Segments sent more than once.
     pub retries: u64,
+    /// Segments whose keys were left out because the shard holds their list.
+    pub keys_omitted: u64,
+    /// Segments for which the shard then needed the keys all the same.
+    pub keys_needed: u64,
 }
 
 /// Time of one table.
 #[derive(Debug, Clone, Default)]
 struct TableTime {
     time: Time,
-    /// Segments pushed at this time, by shard.
-    slices: BTreeMap<NodeId, u32>,
+    /// Segments pushed at this time, by shard; only where steps are committed.
+    slices: Vec<(NodeId, u32)>,
     /// Whether the writer has said that it pushes no more.
     finished: bool,
 }
@@ -86,15 +102,15 @@ pub struct Worker {
     membership: Membership,
     job: Option<JobConfig>,
     partition: Partition,
-    connected: BTreeSet<NodeId>,
+    shards: Shards,
     times: Vec<TableTime>,
-    operations: BTreeMap<Timestamp, Operation>,
-    /// Open pushes and marks; the first is the settled mark.
-    unacknowledged: BTreeSet<Timestamp>,
-    unacknowledged_bytes: usize,
+    /// The lossless filters of each table.
+    chains: Vec<filter::Chain>,
+    operations: Operations,
+    /// How the request under way is cut.
+    pieces: Vec<Piece>,
     /// Marks that wait for the answers to the pulls of their time.
     held_marks: BTreeSet<Timestamp>,
-    next_timestamp: Timestamp,
     question: Question,
     accounts: Accounts,
     /// First refusal of an operation whose outcome nobody waits for.
@@ -118,13 +134,12 @@ impl Worker {
             membership: Membership::new(now, info),
             job: None,
             partition: Partition { epoch: identity.epoch, entries: Vec::new() },
-            connected: BTreeSet::new(),
+            shards: Shards::default(),
             times: Vec::new(),
-            operations: BTreeMap::new(),
-            unacknowledged: BTreeSet::new(),
-            unacknowledged_bytes: 0,
+            chains: Vec::new(),
+            operations: Operations::new(),
+            pieces: Vec::new(),
             held_marks: BTreeSet::new(),
-            next_timestamp: Timestamp(1),
             question: Question::default(),
             accounts: Accounts::default(),
             refusal: None,
@@ -155,8 +170,9 @@ impl Worker {
     /// Whether another operation may begin; otherwise wait for answers first.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let window = self.next_timestamp.0 - self.settled().0;
-        window < limit::WINDOW_TIMESTAMPS as u64 && self.unacknowledged_bytes < limit::WORKER_UNACKNOWLEDGED_BYTES
+        let window = self.operations.next_timestamp().0 - self.operations.settled().0;
+        window < limit::WINDOW_TIMESTAMPS as u64
+            && self.operations.unacknowledged_bytes() < limit::WORKER_UNACKNOWLEDGED_BYTES
     }
 
     /// Begins a push. `values` holds one value per key, in key order.
@@ -164,8 +180,7 @@ impl Worker {
     /// # Errors
     /// When the request does not fit the table; nothing was sent.
     pub fn push(&mut self, now: Nanos, request: &Request, values: TxBuf) -> Result<Timestamp, OperationError> {
-        let spec = self.spec(request.table)?;
-        request.check(spec, Some(&values))?;
+        request.check(self.spec(request.table)?, Some(&values), self.is_cut(request))?;
         self.check_unfinished(request.table)?;
         let time = self.times[usize::from(request.table.0)].time;
         let timestamp = self.begin(now, Kind::Push, request, time, Some(&values), None)?;
@@ -179,7 +194,7 @@ impl Worker {
     /// When the request does not fit the table; nothing was sent.
     pub fn pull(&mut self, now: Nanos, request: &Request) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
-        let key_count = request.check(spec, None)?;
+        let key_count = request.check(spec, None, self.is_cut(request))?;
         let target = self.pool.block(key_count * spec.value_size());
         let time = match spec.consistency {
             Consistency::Sequential => self.times[usize::from(request.table.0)].time,
@@ -213,13 +228,13 @@ impl Worker {
     /// Whether the operation is answered by every shard.
     #[must_use]
     pub fn is_done(&self, timestamp: Timestamp) -> bool {
-        self.operations.get(&timestamp).is_none_or(Operation::is_done)
+        self.operations.at(timestamp).is_none_or(Operation::is_done)
     }
 
     /// Whether every push so far is acknowledged.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.unacknowledged.is_empty()
+        self.operations.settled() == self.operations.next_timestamp()
     }
 
     /// Takes the values of a pull that is done: one value per key, in key order.
@@ -231,8 +246,8 @@ impl Worker {
     /// When the pull is not done or was taken before.
     pub fn take_pulled(&mut self, timestamp: Timestamp) -> Result<Block, OperationError> {
         assert!(self.is_done(timestamp), "{timestamp} is still open");
-        match self.operations.remove(&timestamp) {
-            Some(operation) => operation.into_pulled(),
+        match self.operations.remove(timestamp) {
+            Some(outcome) => outcome.pulled(),
             None => panic!("{timestamp} was taken before"),
         }
     }
@@ -246,20 +261,16 @@ impl Worker {
     /// When the push is not done.
     pub fn take_pushed(&mut self, timestamp: Timestamp) -> Result<(), OperationError> {
         assert!(self.is_done(timestamp), "{timestamp} is still open");
-        match self.operations.remove(&timestamp) {
-            Some(operation) => operation.outcome(),
-            None => Ok(()),
-        }
+        self.operations.remove(timestamp).map_or(Ok(()), |outcome| outcome.pushed())
     }
 
     /// Gives up interest in an operation's outcome. A push is still delivered; a refusal of it is
     /// told by [`Worker::take_refusal`].
     pub fn abandon(&mut self, timestamp: Timestamp) {
-        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
+        let Some(operation) = self.operations.at_mut(timestamp) else { return };
         operation.abandoned = true;
         if operation.is_done() {
-            let error = self.operations.remove(&timestamp).and_then(|operation| operation.error);
-            self.refusal = self.refusal.take().or(error);
+            self.forget_abandoned(timestamp);
         }
     }
 
@@ -285,7 +296,8 @@ impl Worker {
         tables.get(usize::from(table.0)).ok_or(OperationError::UnknownTable(table))
     }
 
-    fn settled(&self) -> Timestamp {
-        self.unacknowledged.first().copied().unwrap_or(self.next_timestamp)
+    fn forget_abandoned(&mut self, timestamp: Timestamp) {
+        let error = self.operations.remove(timestamp).and_then(|outcome| outcome.error);
+        self.refusal = self.refusal.take().or(error);
     }
 }

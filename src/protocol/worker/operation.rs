@@ -1,11 +1,14 @@
 //! What a worker keeps of an operation until it is answered.
 
 use super::Request;
+use super::keys::Keys;
+use super::operations::Outcome;
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Nanos, NodeId, TableId};
 use crate::keyspace::KeyRange;
 use crate::memory::{Block, TxBuf};
-use crate::wire::{Header, Layout, TableSpec, TxFrame};
+use crate::store;
+use crate::wire::{Dependency, Header, Layout, TableSpec};
 
 /// An operation that did not go through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,24 +45,20 @@ impl Classify for OperationError {
 }
 
 impl Request {
-    /// Checks shape and range against the table; returns the number of keys.
-    pub(super) fn check(&self, spec: &TableSpec, values: Option<&TxBuf>) -> Result<usize, OperationError> {
+    /// Checks shape and range against the table; returns the number of keys. The keys of a list that
+    /// `is_cut` were checked when it was.
+    pub(super) fn check(
+        &self,
+        spec: &TableSpec,
+        values: Option<&TxBuf>,
+        is_cut: bool,
+    ) -> Result<usize, OperationError> {
         let refuse = |reason: String| Err(OperationError::Request { table: spec.name.clone(), reason });
         if self.range.is_empty() || self.range.end > spec.key_end {
             return refuse(format!("range {} is empty or exceeds the keys [0, {})", self.range, spec.key_end));
         }
         let key_count = match &self.keys {
-            Some(keys) if !keys.len().is_multiple_of(8) => return refuse("a key block of broken keys".to_owned()),
-            Some(keys) => {
-                let keys = keys.typed::<u64>();
-                if !keys.windows(2).all(|pair| pair[0] < pair[1]) {
-                    return refuse("keys must be strictly ascending".to_owned());
-                }
-                if self.range.slice_of(keys) != (0..keys.len()) {
-                    return refuse(format!("a key lies outside the range {}", self.range));
-                }
-                keys.len()
-            }
+            Some(keys) => self.check_keys(keys, is_cut).or_else(refuse)?,
             None if spec.layout == Layout::Sparse => return refuse("the table is sparse: name the keys".to_owned()),
             None => usize::try_from(self.range.span()).unwrap_or(usize::MAX),
         };
@@ -69,12 +68,26 @@ impl Request {
                 refuse(format!("{} value bytes for {key_count} keys, expected {value_bytes}", values.len()))
             }
             // Checked here and not only by the shards, so that no slice of a bad push is applied.
-            Some(values) => match spec.dtype.first_not_finite(values) {
+            Some(values) => match store::first_not_finite(spec.dtype, values) {
                 Some(index) => refuse(format!("number {index} of the values is NaN or infinite: nothing was sent")),
                 None => Ok(key_count),
             },
             None => Ok(key_count),
         }
+    }
+
+    fn check_keys(&self, keys: &Keys, is_cut: bool) -> Result<usize, String> {
+        if !keys.buffer().len().is_multiple_of(8) {
+            return Err("a key block of broken keys".to_owned());
+        }
+        let keys = keys.buffer().typed::<u64>();
+        if !is_cut && !store::strictly_ascending(keys) {
+            return Err("keys must be strictly ascending".to_owned());
+        }
+        if self.range.slice_of(keys) != (0..keys.len()) {
+            return Err(format!("a key lies outside the range {}", self.range));
+        }
+        Ok(keys.len())
     }
 }
 
@@ -88,6 +101,16 @@ pub(super) struct Segment {
     /// Pull: where the answer's first byte goes in the target.
     pub(super) target_offset: usize,
     pub(super) state: SegmentState,
+    /// Whether it went out last with the digest of its keys alone.
+    pub(super) keys_omitted: bool,
+}
+
+impl Segment {
+    /// A segment that is a header alone.
+    pub(super) fn new(to: NodeId, header: Header) -> Segment {
+        let state = SegmentState::Unsent;
+        Segment { to, header, keys: None, values: None, target_offset: 0, state, keys_omitted: false }
+    }
 }
 
 /// How far a segment is.
@@ -106,11 +129,15 @@ pub(super) enum SegmentState {
 }
 
 /// A push, pull or end of time that is under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Operation {
     pub(super) request_range: KeyRange,
     pub(super) segments: Vec<Segment>,
     pub(super) open_count: usize,
+    /// The segment whose answer is looked for first.
+    pub(super) next_answer: usize,
+    /// Whether it is a push or mark that some shard has not acknowledged.
+    pub(super) unacknowledged: bool,
     pub(super) after: Vec<(crate::id::Timestamp, KeyRange)>,
     pub(super) target: Option<Block>,
     pub(super) source_bytes: usize,
@@ -123,31 +150,26 @@ impl Operation {
         self.open_count == 0
     }
 
-    pub(super) fn outcome(self) -> Result<(), OperationError> {
+    /// The dependencies that concern the range of one segment.
+    pub(super) fn dependencies_of(&self, index: usize) -> Vec<Dependency> {
+        let own = self.segments[index].header.range;
+        let parts = self.after.iter().map(|&(timestamp, range)| (timestamp, range.intersection(own)));
+        let parts = parts.filter(|(_, range)| !range.is_empty());
+        parts.map(|(timestamp, range)| Dependency::new(timestamp, range)).collect()
+    }
+}
+
+impl Outcome {
+    pub(super) fn pushed(self) -> Result<(), OperationError> {
         self.error.map_or(Ok(()), Err)
     }
 
-    pub(super) fn into_pulled(self) -> Result<Block, OperationError> {
+    pub(super) fn pulled(self) -> Result<Block, OperationError> {
         match (self.error, self.target) {
             (Some(error), _) => Err(error),
             (None, Some(target)) => Ok(target),
             // Invariant: only a pull hands out a name to take values by, and a pull has a target.
             (None, None) => panic!("only a pull has values to take"),
         }
-    }
-
-    /// The frame of one segment, with the dependencies that concern its range.
-    pub(super) fn frame(&self, index: usize) -> TxFrame {
-        let segment = &self.segments[index];
-        let dependencies: Vec<_> = self
-            .after
-            .iter()
-            .map(|&(timestamp, range)| (timestamp, range.intersection(segment.header.range)))
-            .filter(|(_, range)| !range.is_empty())
-            .map(|(timestamp, range)| crate::wire::Dependency::new(timestamp, range))
-            .collect();
-        let mut header = segment.header;
-        header.dependency_count = u16::try_from(dependencies.len()).unwrap_or(u16::MAX);
-        TxFrame { header, dependencies, keys: segment.keys.clone(), values: segment.values.clone() }
     }
 }

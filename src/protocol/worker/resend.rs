@@ -10,11 +10,11 @@ use crate::wire::{Header, Kind};
 impl Worker {
     /// Sends one open segment if its shard is connected; otherwise it goes out on `Connected`.
     pub(super) fn send_segment(&mut self, now: Nanos, timestamp: Timestamp, index: usize) {
-        let settled = self.settled();
-        let Some(operation) = self.operations.get_mut(&timestamp) else { return };
+        let settled = self.operations.settled();
+        let Some(operation) = self.operations.at_mut(timestamp) else { return };
         let segment = &mut operation.segments[index];
         let is_held = self.held_marks.contains(&timestamp);
-        if is_held || segment.state == SegmentState::Done || !self.connected.contains(&segment.to) {
+        if is_held || segment.state == SegmentState::Done || !self.shards.is_connected(segment.to) {
             return;
         }
         if segment.state != SegmentState::Unsent {
@@ -22,12 +22,10 @@ impl Worker {
         }
         segment.state = SegmentState::Sent(now);
         segment.header.settled = settled;
-        let (to, kind) = (segment.to, segment.header.kind);
-        let frame = operation.frame(index);
-        if kind == Kind::Push {
-            self.traffic.bytes_pushed += frame.bytes() as u64;
+        let to = segment.to;
+        if let Some(frame) = self.encode(timestamp, index) {
+            self.outputs.push_back(Output::Send { to, frame });
         }
-        self.outputs.push_back(Output::Send { to, frame });
     }
 
     /// A connection stands (again): whatever is open for this shard is sent, for what was on its
@@ -52,8 +50,8 @@ impl Worker {
             _ => None,
         };
         // What waits for a connection goes out with it and is due at no moment.
-        let segments = self.operations.values().flat_map(|operation| &operation.segments);
-        let segments = segments.filter(|segment| self.connected.contains(&segment.to));
+        let segments = self.operations.iter().flat_map(|(_, operation)| &operation.segments);
+        let segments = segments.filter(|segment| self.shards.is_connected(segment.to));
         let next = segments.filter_map(|segment| due(segment.state)).min();
         let latest = now.after(limit::RETRY_TIMEOUT);
         self.resend_at = next.map_or(latest, |next| next.clamp(Nanos(now.0 + 1), latest));
@@ -63,7 +61,7 @@ impl Worker {
     /// Whether a pull of the table that began at `time` or before is not answered. Until it is, the
     /// mark that ends `time` is held back: its step could be committed, and the pull then see it.
     pub(super) fn has_open_pull(&self, table: TableId, time: Time) -> bool {
-        self.operations.values().filter(|operation| !operation.is_done()).any(|operation| {
+        self.operations.iter().filter(|(_, operation)| !operation.is_done()).any(|(_, operation)| {
             let of_time = |header: &Header| header.kind == Kind::Pull && header.table == table && header.time <= time;
             operation.segments.first().is_some_and(|segment| of_time(&segment.header))
         })
@@ -71,21 +69,24 @@ impl Worker {
 
     /// Sends the marks whose pulls are answered.
     pub(super) fn release_marks(&mut self, now: Nanos) {
+        if self.held_marks.is_empty() {
+            return;
+        }
         let is_free = |mark: &Timestamp| {
-            let header = self.operations.get(mark).and_then(|operation| operation.segments.first());
+            let header = self.operations.at(*mark).and_then(|operation| operation.segments.first());
             header.is_none_or(|segment| !self.has_open_pull(segment.header.table, segment.header.time))
         };
         let free: Vec<Timestamp> = self.held_marks.iter().copied().filter(is_free).collect();
         for mark in free {
             self.held_marks.remove(&mark);
-            let count = self.operations.get(&mark).map_or(0, |operation| operation.segments.len());
+            let count = self.operations.at(mark).map_or(0, |operation| operation.segments.len());
             (0..count).for_each(|index| self.send_segment(now, mark, index));
         }
     }
 
     fn send_where(&mut self, now: Nanos, wanted: impl Fn(&super::operation::Segment) -> bool) {
         let mut due = Vec::new();
-        for (&timestamp, operation) in &self.operations {
+        for (timestamp, operation) in self.operations.iter() {
             let indexes = operation.segments.iter().enumerate().filter(|(_, segment)| wanted(segment));
             due.extend(indexes.map(|(index, _)| (timestamp, index)));
         }

@@ -1,22 +1,22 @@
 //! Cutting an operation: by the partition into slices, by size into segments. No key or value is
 //! copied; segments are counted views of the caller's buffers.
 
+use super::keys::{Keys, Piece, Purpose};
 use super::operation::{Operation, OperationError, Segment, SegmentState};
 use super::{Request, Worker};
+use crate::filter::key_digest;
 use crate::id::{Nanos, NodeId, TableId, Time, Timestamp};
-use crate::keyspace::KeyRange;
+use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, TxBuf};
 use crate::wire::{Consistency, Flags, Header, Kind, TableSpec};
-use std::ops::Range;
 
 /// What every segment of an operation shares.
-struct Template {
+struct Template<'a> {
     header: Header,
     value_size: usize,
-    keys: Option<TxBuf>,
-    values: Option<TxBuf>,
-    range: KeyRange,
+    keys: Option<&'a TxBuf>,
+    values: Option<&'a TxBuf>,
 }
 
 impl Worker {
@@ -31,22 +31,53 @@ impl Worker {
         target: Option<Block>,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
+        let after = self.open_dependencies(&request.after, spec)?;
+        let value_size = spec.value_size();
         let mut header = self.identity.header(kind);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
-        (header.writer, header.timestamp, header.time) = (self.writer, self.next_timestamp, time);
+        (header.writer, header.timestamp, header.time) = (self.writer, self.operations.next_timestamp(), time);
         if request.keys.is_none() {
             header.flags = Flags::DENSE;
         }
-        let template = Template {
-            header,
-            value_size: spec.value_size(),
-            keys: request.keys.clone(),
-            values: values.cloned(),
-            range: request.range,
-        };
-        let segments = self.cut(&template, spec.key_end);
-        let after = self.open_dependencies(&request.after, spec)?;
+        let template = Template { header, value_size, keys: request.keys.as_ref().map(Keys::buffer), values };
+        let mut segments = self.operations.segment_list();
+        match self.remembered(request) {
+            Some(pieces) => segments.extend(pieces.iter().map(|piece| template.segment(piece))),
+            None => {
+                let mut pieces = std::mem::take(&mut self.pieces);
+                self.cut(request, &mut pieces)?;
+                segments.extend(pieces.iter().map(|piece| template.segment(piece)));
+                self.pieces = pieces;
+            }
+        }
         Ok(self.keep(now, request.range, segments, after, target, kind != Kind::Pull))
+    }
+
+    /// Whether the request's list is immutable and was cut for it before.
+    pub(super) fn is_cut(&self, request: &Request) -> bool {
+        self.remembered(request).is_some()
+    }
+
+    fn remembered(&self, request: &Request) -> Option<std::sync::Arc<[Piece]>> {
+        request.keys.as_ref()?.remembered(self.purpose(request))
+    }
+
+    fn purpose(&self, request: &Request) -> Purpose {
+        Purpose { table: request.table, range: request.range, epoch: self.partition.epoch }
+    }
+
+    /// Cuts a checked request, and lets an immutable list remember how.
+    fn cut(&self, request: &Request, pieces: &mut Vec<Piece>) -> Result<(), OperationError> {
+        let spec = self.spec(request.table)?;
+        pieces.clear();
+        match &request.keys {
+            Some(keys) => {
+                cut_sparse(&self.partition, spec, request.range, keys.buffer().typed(), pieces);
+                keys.remember(self.purpose(request), pieces);
+            }
+            None => cut_dense(&self.partition, spec, request.range, pieces),
+        }
+        Ok(())
     }
 
     /// Ends a time. The next one begins even where nobody needs to be told.
@@ -55,8 +86,9 @@ impl Worker {
         let (consistency, range) = (spec.consistency, KeyRange::new(0, spec.key_end));
         self.check_unfinished(table)?;
         let mut header = self.identity.header(Kind::EndOfTime);
+        let timestamp = self.operations.next_timestamp();
         let own = &mut self.times[usize::from(table.0)];
-        (header.table, header.writer, header.timestamp) = (table, self.writer, self.next_timestamp);
+        (header.table, header.writer, header.timestamp) = (table, self.writer, timestamp);
         (header.time, header.flags) = (own.time, flags);
         let slices = std::mem::take(&mut own.slices);
         let time = own.time;
@@ -68,16 +100,15 @@ impl Worker {
         let mut shards: Vec<NodeId> = self.partition.entries.iter().map(|entry| entry.owner).collect();
         shards.sort_unstable();
         shards.dedup();
-        let segment = |&to: &NodeId| {
-            let slice_count = slices.get(&to).copied().unwrap_or(0);
+        let mut segments = self.operations.segment_list();
+        segments.extend(shards.iter().map(|&to| {
+            let slice_count = slices.iter().find(|(shard, _)| *shard == to).map_or(0, |&(_, count)| count);
             // The shard is part of the mark's name: its range is the shard's own number.
             let range = KeyRange::new(u64::from(to.0), u64::from(to.0) + 1);
-            let header = Header { slice_count, range, ..header };
-            Segment { to, header, keys: None, values: None, target_offset: 0, state: SegmentState::Unsent }
-        };
-        let segments = shards.iter().map(segment).collect();
+            Segment::new(to, Header { slice_count, range, ..header })
+        }));
         if self.has_open_pull(table, time) {
-            self.held_marks.insert(self.next_timestamp);
+            self.held_marks.insert(timestamp);
         }
         let timestamp = self.keep(now, range, segments, Vec::new(), None, true);
         self.abandon(timestamp);
@@ -95,9 +126,15 @@ impl Worker {
 
     /// Counts a push's segments for the mark at the end of its time.
     pub(super) fn count_slices(&mut self, table: TableId, timestamp: Timestamp) {
-        let Some(operation) = self.operations.get(&timestamp) else { return };
+        let is_committed = self.spec(table).is_ok_and(|spec| spec.consistency == Consistency::Sequential);
+        let Some(operation) = self.operations.at(timestamp).filter(|_| is_committed) else { return };
         let slices = &mut self.times[usize::from(table.0)].slices;
-        operation.segments.iter().for_each(|segment| *slices.entry(segment.to).or_default() += 1);
+        for segment in &operation.segments {
+            match slices.iter_mut().find(|(shard, _)| *shard == segment.to) {
+                Some((_, count)) => *count += 1,
+                None => slices.push((segment.to, 1)),
+            }
+        }
     }
 
     /// Stores a new operation under the next timestamp and sends what can be sent.
@@ -110,29 +147,22 @@ impl Worker {
         target: Option<Block>,
         acknowledged: bool,
     ) -> Timestamp {
-        let timestamp = self.next_timestamp;
-        self.next_timestamp.0 += 1;
         let bytes = |segment: &Segment| {
             segment.keys.as_ref().map_or(0, |keys| keys.len())
                 + segment.values.as_ref().map_or(0, |values| values.len())
         };
         let source_bytes = if acknowledged { segments.iter().map(bytes).sum() } else { 0 };
         let open_count = segments.len();
-        let operation = Operation {
+        let timestamp = self.operations.insert(Operation {
             request_range,
             segments,
             open_count,
             after,
             target,
             source_bytes,
-            error: None,
-            abandoned: false,
-        };
-        if acknowledged && open_count > 0 {
-            self.unacknowledged.insert(timestamp);
-            self.unacknowledged_bytes += source_bytes;
-        }
-        self.operations.insert(timestamp, operation);
+            unacknowledged: acknowledged && open_count > 0,
+            ..Operation::default()
+        });
         (0..open_count).for_each(|index| self.send_segment(now, timestamp, index));
         timestamp
     }
@@ -145,12 +175,12 @@ impl Worker {
     ) -> Result<Vec<(Timestamp, KeyRange)>, OperationError> {
         let refuse = |reason| Err(OperationError::Request { table: spec.name.clone(), reason });
         let mut open = Vec::with_capacity(after.len());
-        for timestamp in after.iter().filter(|timestamp| self.unacknowledged.contains(timestamp)) {
-            let Some(operation) = self.operations.get(timestamp) else { continue };
+        for &timestamp in after {
+            let Some(operation) = self.operations.at(timestamp).filter(|open| open.unacknowledged) else { continue };
             if operation.segments.first().is_some_and(|segment| segment.header.table != spec.id) {
                 return refuse(format!("{timestamp} belongs to another table: wait for it first"));
             }
-            open.push((*timestamp, operation.request_range));
+            open.push((timestamp, operation.request_range));
         }
         if open.len() > limit::DEPENDENCIES {
             return refuse(format!("{} open dependencies, limit {}", open.len(), limit::DEPENDENCIES));
@@ -158,99 +188,103 @@ impl Worker {
         Ok(open)
     }
 
-    /// One slice per owned range, each in segments of at most [`limit::SEGMENT_BYTES`].
-    fn cut(&self, template: &Template, key_end: u64) -> Vec<Segment> {
-        let mut segments = Vec::with_capacity(self.partition.entries.len());
-        for (owned, entry) in self.partition.ranges(key_end) {
-            let range = owned.intersection(template.range);
-            if range.is_empty() {
-                continue;
-            }
-            match &template.keys {
-                Some(keys) => template.cut_sparse(entry.owner, range, keys, &mut segments),
-                None => template.cut_dense(entry.owner, range, &mut segments),
-            }
-        }
-        segments
-    }
-
     /// Cuts the open segments of all operations again, by the newest partition, under the same names.
     pub(super) fn slice_again(&mut self, now: Nanos) {
-        let timestamps: Vec<Timestamp> = self.operations.keys().copied().collect();
+        let timestamps: Vec<Timestamp> = self.operations.iter().map(|(timestamp, _)| timestamp).collect();
         for timestamp in timestamps {
-            let Some(mut operation) = self.operations.remove(&timestamp) else { continue };
-            let mut segments = Vec::with_capacity(operation.segments.len());
-            for segment in operation.segments {
-                let is_open_data = segment.state != SegmentState::Done && segment.header.kind != Kind::EndOfTime;
-                match self.spec(segment.header.table) {
-                    Ok(spec) if is_open_data => {
-                        let (value_size, key_end) = (spec.value_size(), spec.key_end);
-                        segments.extend(self.cut_segment_again(segment, value_size, key_end));
-                    }
-                    _ => segments.push(segment),
+            let Some(operation) = self.operations.at_mut(timestamp) else { continue };
+            let old = std::mem::take(&mut operation.segments);
+            let mut segments = Vec::with_capacity(old.len());
+            for segment in old {
+                if segment.state != SegmentState::Done && segment.header.kind != Kind::EndOfTime {
+                    self.cut_segment_again(segment, &mut segments);
+                } else {
+                    segments.push(segment);
                 }
             }
             let is_open = |segment: &&Segment| segment.state != SegmentState::Done;
-            operation.open_count = segments.iter().filter(is_open).count();
-            operation.segments = segments;
-            let count = operation.segments.len();
-            self.operations.insert(timestamp, operation);
+            let (count, open_count) = (segments.len(), segments.iter().filter(is_open).count());
+            let Some(operation) = self.operations.at_mut(timestamp) else { continue };
+            (operation.segments, operation.open_count) = (segments, open_count);
             (0..count).for_each(|index| self.send_segment(now, timestamp, index));
         }
     }
 
-    fn cut_segment_again(&self, segment: Segment, value_size: usize, key_end: u64) -> Vec<Segment> {
-        let template = Template {
-            header: self.identity.stamp(segment.header),
-            value_size,
-            range: segment.header.range,
-            keys: segment.keys,
-            values: segment.values,
-        };
-        let mut parts = self.cut(&template, key_end);
-        parts.iter_mut().for_each(|part| part.target_offset += segment.target_offset);
-        parts
+    fn cut_segment_again(&self, segment: Segment, segments: &mut Vec<Segment>) {
+        let Ok(spec) = self.spec(segment.header.table) else { return segments.push(segment) };
+        let header = self.identity.stamp(segment.header);
+        let (keys, values) = (segment.keys.as_ref(), segment.values.as_ref());
+        let mut pieces = Vec::new();
+        match keys {
+            Some(keys) => cut_sparse(&self.partition, spec, header.range, keys.typed(), &mut pieces),
+            None => cut_dense(&self.partition, spec, header.range, &mut pieces),
+        }
+        let template = Template { header, value_size: spec.value_size(), keys, values };
+        segments.extend(pieces.iter().map(|piece| {
+            let mut part = template.segment(piece);
+            part.target_offset += segment.target_offset;
+            part
+        }));
     }
 }
 
-impl Template {
-    fn cut_sparse(&self, to: NodeId, range: KeyRange, keys: &TxBuf, segments: &mut Vec<Segment>) {
-        let all = keys.typed::<u64>();
-        let slice = range.slice_of(all);
-        let keys_max = (limit::SEGMENT_BYTES / (8 + self.value_size)).max(1);
+/// One slice per owned range, each in pieces of at most [`limit::SEGMENT_BYTES`] of keys and values.
+fn cut_sparse(partition: &Partition, spec: &TableSpec, asked: KeyRange, keys: &[u64], pieces: &mut Vec<Piece>) {
+    let keys_max = (limit::SEGMENT_BYTES / (8 + spec.value_size())).max(1);
+    for (owned, entry) in partition.ranges(spec.key_end) {
+        let range = owned.intersection(asked);
+        if range.is_empty() {
+            continue;
+        }
+        let slice = range.slice_of(keys);
         let mut begin = slice.start;
         loop {
             let end = slice.end.min(begin + keys_max);
-            let key_begin = if begin == slice.start { range.begin } else { all[begin] };
-            let key_end = if end == slice.end { range.end } else { all[end] };
-            let own_keys = keys.slice(begin * 8..end * 8);
-            segments.push(self.segment(to, KeyRange::new(key_begin, key_end), begin..end, Some(own_keys)));
+            let key_begin = if begin == slice.start { range.begin } else { keys[begin] };
+            let key_end = if end == slice.end { range.end } else { keys[end] };
+            let is_listed = spec.filters.key_cache && end - begin >= limit::KEY_LIST_KEYS_MIN;
+            let digest = if is_listed { key_digest(spec.id.0, key_begin, key_end, &keys[begin..end]) } else { 0 };
+            pieces.push(Piece {
+                to: entry.owner,
+                range: KeyRange::new(key_begin, key_end),
+                places: begin..end,
+                digest,
+            });
             begin = end;
             if begin == slice.end {
-                return;
+                break;
             }
         }
     }
+}
 
-    fn cut_dense(&self, to: NodeId, range: KeyRange, segments: &mut Vec<Segment>) {
-        let keys_max = (limit::SEGMENT_BYTES / self.value_size).max(1) as u64;
+/// As [`cut_sparse`], for every key of a range.
+fn cut_dense(partition: &Partition, spec: &TableSpec, asked: KeyRange, pieces: &mut Vec<Piece>) {
+    let keys_max = (limit::SEGMENT_BYTES / spec.value_size()).max(1) as u64;
+    for (owned, entry) in partition.ranges(spec.key_end) {
+        let range = owned.intersection(asked);
         let mut begin = range.begin;
         while begin < range.end {
             let end = range.end.min(begin.saturating_add(keys_max));
-            let place = |key: u64| (key - self.range.begin) as usize;
-            segments.push(self.segment(to, KeyRange::new(begin, end), place(begin)..place(end), None));
+            let place = |key: u64| (key - asked.begin) as usize;
+            let (range, places) = (KeyRange::new(begin, end), place(begin)..place(end));
+            pieces.push(Piece { to: entry.owner, range, places, digest: 0 });
             begin = end;
         }
     }
+}
 
-    fn segment(&self, to: NodeId, range: KeyRange, places: Range<usize>, keys: Option<TxBuf>) -> Segment {
+impl Template<'_> {
+    fn segment(&self, piece: &Piece) -> Segment {
+        let places = piece.places.clone();
         let bytes = places.start * self.value_size..places.end * self.value_size;
-        let values = self.values.as_ref().map(|values| values.slice(bytes.clone()));
         let mut header = self.header;
-        header.range = range;
-        header.key_count = places.len() as u32;
-        header.key_bytes = keys.as_ref().map_or(0, |keys| keys.len() as u32);
-        header.value_bytes = values.as_ref().map_or(0, |values| values.len() as u32);
-        Segment { to, header, keys, values, target_offset: bytes.start, state: SegmentState::Unsent }
+        (header.range, header.digest, header.key_count) = (piece.range, piece.digest, places.len() as u32);
+        Segment {
+            keys: self.keys.map(|keys| keys.slice(places.start * 8..places.end * 8)),
+            values: self.values.map(|values| values.slice(bytes.clone())),
+            target_offset: bytes.start,
+            ..Segment::new(piece.to, header)
+        }
     }
 }

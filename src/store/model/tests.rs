@@ -5,7 +5,7 @@ use crate::id::TableId;
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
 use crate::store::{StoreError, Table};
-use crate::wire::{Consistency, DType, Ftrl, Layout, TableSpec, UpdateFunction};
+use crate::wire::{Consistency, DType, Filters, Ftrl, Layout, TableSpec, UpdateFunction};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
@@ -25,6 +25,7 @@ fn specs() -> [TableSpec; 2] {
         layout: Layout::Sparse,
         update,
         consistency: Consistency::Eventual,
+        filters: Filters::default(),
     };
     [spec(0, "weights", DType::F32, 1, ftrl), spec(1, "counts", DType::I64, 3, UpdateFunction::Sum)]
 }

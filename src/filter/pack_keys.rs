@@ -1,0 +1,70 @@
+//! `pack_keys`: ascending keys as packed differences. Loses nothing.
+//!
+//! Block: for each 128 keys (fewer at the end) one byte with the number of bits, 0 to 56 or 64, then
+//! so many bits for each key, lowest first: how far it lies behind the smallest key that could stand
+//! there, which is the range's begin for the first key and else the key before plus one. Each 128
+//! begin at a whole byte, and zeros fill the block to a multiple of eight bytes.
+
+use super::scratch::Scratch;
+use super::{Filter, FilterError, is_worth};
+use crate::keyspace::KeyRange;
+use crate::memory::{Block, Pool};
+use crate::simd;
+use crate::wire::FilterFlags;
+use std::sync::Arc;
+use zerocopy::FromBytes;
+
+const NAME: &str = "pack_keys";
+
+/// What the header says of a key block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyShape {
+    pub(super) range: KeyRange,
+    pub(super) count: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct PackKeys;
+
+impl PackKeys {
+    /// The most bytes that so many keys can take.
+    pub(super) fn bytes_max(count: usize) -> usize {
+        simd::packed_bytes_max(count).next_multiple_of(8)
+    }
+}
+
+impl Filter for PackKeys {
+    type Shape = KeyShape;
+
+    fn flag(&self) -> FilterFlags {
+        FilterFlags::PACKED_KEYS
+    }
+
+    fn encode(&mut self, pool: &Arc<Pool>, shape: KeyShape, plain: &[u8]) -> Option<Block> {
+        let keys = <[u64]>::ref_from_bytes(plain).ok()?;
+        let mut block = pool.block(Self::bytes_max(keys.len()));
+        let len = simd::pack_keys(shape.range.begin, keys, &mut block);
+        let end = len.next_multiple_of(8);
+        if !is_worth(end, plain.len()) {
+            return None;
+        }
+        block[len..end].fill(0);
+        block.set_len(end);
+        Some(block)
+    }
+
+    fn decode(&mut self, shape: KeyShape, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {
+        let KeyShape { range, count } = shape;
+        let keys = plain.words(count);
+        let packed = simd::unpack_keys(range.begin, block, keys);
+        let len = packed.ok_or(FilterError::Damaged { filter: NAME, reason: "the block ends before its keys" })?;
+        if len.next_multiple_of(8) != block.len() {
+            return Err(FilterError::Length { filter: NAME, found: block.len(), expected: len.next_multiple_of(8) });
+        }
+        let ends = [keys.first(), keys.last()];
+        if ends.into_iter().flatten().any(|&key| !range.contains(key)) || !simd::strictly_ascending(keys) {
+            return Err(FilterError::Keys(range));
+        }
+        Ok(count * 8)
+    }
+}
