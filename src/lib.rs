@@ -11,6 +11,7 @@
 //!                      │                   │           │          ├─────► clock ──► keyspace
 //!                      └───────────────────┤           ├─► filter └─────► wire ───► keyspace
 //!                                          └─► transport ─► wire ─► memory
+//! filter ──► simd, wire, memory, keyspace
 //! everything ──► id, limit, error
 //! ```
 //! | module | what it does |
@@ -21,7 +22,7 @@
 //! | [`keyspace`] | key ranges, maps over them, the hash ring of virtual servers, the partition table |
 //! | [`clock`] | what was applied: by key range and writer, a floor and the timestamps above it |
 //! | [`wire`] | the fixed header, borrowing views of a frame, control messages |
-//! | [`filter`] | steps that shrink a message; today only their place and their bits in the header |
+//! | [`filter`] | steps that shrink a message: rounding once per push, lossless ones at each send |
 //! | [`store`] | tables as ordered arrays in chunks, update functions, the model file's bytes |
 //! | [`protocol`] | the sans-io core: worker, server and scheduler as state machines |
 //! | [`transport`] | fabrics behind one trait: tcp, sim |

@@ -21,8 +21,16 @@ pub const WORKER_UNACKNOWLEDGED_BYTES: usize = 1 << 30;
 /// Bytes that one shard holds for pulls that wait and pushes of an open step; past it new ones are refused `busy`.
 pub const SHARD_WAITING_BYTES: usize = 1 << 30;
 
-/// Largest gradient of FTRL, whose state is a sum of squares: 10^8 of them still fit an f32.
-pub const GRADIENT: f32 = 1e15;
+/// Largest gradient of the update functions, whose state is a sum of squares: 10^8 of them still fit an f32.
+pub const GRADIENT: f64 = 1e15;
+
+/// Largest number that may be pushed to an f32 or bf16 table that sums. A sum of such numbers stops
+/// growing at 2^25 times it, where one more is less than half the last bit; that is less than half the last bit
+/// of the largest f32, so neither the sum of a step nor the value behind it can become infinite.
+pub const SUMMAND_F32: f64 = 1e23;
+
+/// As [`SUMMAND_F32`], for f64 tables.
+pub const SUMMAND_F64: f64 = 1e275;
 
 /// Key lists shorter than this are always sent: their bytes are fewer than the trouble of a list.
 pub const KEY_LIST_KEYS_MIN: usize = 16;
@@ -32,6 +40,9 @@ pub const SHARD_KEY_CACHE_BYTES: usize = 1 << 30;
 
 /// Bytes that one worker keeps of what it believes the shards' key caches to hold.
 pub const WORKER_KEY_DIGESTS_BYTES: usize = 64 << 20;
+
+/// Bytes that one worker keeps, for each table, of what rounding filters cut off.
+pub const WORKER_RESIDUAL_BYTES: usize = 4 << 30;
 
 /// Key ranges with records of their own in one shard's clock.
 pub const CLOCK_RANGES: usize = 1 << 16;

@@ -7,13 +7,15 @@
 mod bodies;
 
 use bodies::TARGETS;
+use parashard::filter::{Chain, Rounding};
 use parashard::id::{Epoch, NodeId, TableId, Timestamp};
 use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
-use parashard::memory::TxBuf;
+use parashard::memory::{Pool, TxBuf};
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
-    Assignment, Consistency, ControlMessage, DType, Dependency, Filters, Ftrl, Header, JobConfig, Kind, Layout,
-    NodeInfo, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit, UpdateFunction,
+    Assignment, Consistency, ControlMessage, DType, Dependency, Filters, FixedPointBits, Ftrl, Header, JobConfig, Kind,
+    Layout, NodeInfo, Quantize, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit,
+    UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -85,7 +87,44 @@ fn examples() -> Vec<(&'static str, String, Vec<u8>)> {
         messages.iter().take(2).map(|(name, message)| (format!("control-{name}"), message.to_frame(NodeId::SCHEDULER)));
     let frames = frames().into_iter().chain(wrapped).map(|(name, frame)| ("frame", name, contiguous(&frame)));
     let models = models().into_iter().map(|(name, bytes)| ("model", name.to_owned(), bytes));
-    control.chain(frames).chain(models).collect()
+    control.chain(frames).chain(models).chain(blocks()).collect()
+}
+
+/// Blocks as chains write them, behind the choice of what the decoder is told.
+fn blocks() -> Vec<(&'static str, String, Vec<u8>)> {
+    let pool = Pool::unbounded();
+    let keys: Vec<u64> = (0..700u64).map(|key| key * key * 3 + key).collect();
+    let mut values: Vec<f32> =
+        (0..700).map(|value| if value % 3 == 0 { (value % 50) as f32 * 0.37 } else { 0.0 }).collect();
+    let plain = values.clone();
+    let block = |spec: &str, of_keys: bool, values: &[f32]| {
+        let mut chain = Chain::new(&spec.parse().expect("good names"), DType::F32);
+        let encoded = match of_keys {
+            true => chain.keys.encode(&pool, KeyRange::new(0, 1 << 24), &keys),
+            false => chain.values.encode(&pool, values.as_bytes()),
+        };
+        let (block, flags) = encoded.expect("a block that shrinks");
+        let mut bytes = vec![flags.0 as u8, 0, 0xbc, 0x02, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+        bytes.extend_from_slice(&block);
+        ("filter", format!("{}-{}", if of_keys { "keys" } else { "values" }, spec.replace([',', ':'], "-")), bytes)
+    };
+    let mut blocks = vec![
+        block("pack_keys", true, &[]),
+        block("snappy", true, &[]),
+        block("nonzero", false, &plain),
+        block("snappy", false, &plain),
+        block("nonzero,snappy", false, &plain),
+    ];
+    for (spec, quantize) in [
+        ("fixed_point:8", Quantize::FixedPoint(FixedPointBits::Eight)),
+        ("nonzero,fixed_point:16", Quantize::FixedPoint(FixedPointBits::Sixteen)),
+        ("nonzero,snappy,bf16", Quantize::Bf16),
+    ] {
+        values.copy_from_slice(&plain);
+        Rounding::new(quantize).round(&mut values, &mut vec![0.0; plain.len()]).expect("finite");
+        blocks.push(block(spec, false, &values));
+    }
+    blocks
 }
 
 fn models() -> Vec<(&'static str, Vec<u8>)> {

@@ -2,6 +2,7 @@
 
 use super::console::tell_error;
 use super::node::NodeOptions;
+use super::settings::SPIN_US;
 use crate::client::Shutdown;
 use crate::error::Failure;
 use crate::launch::{JobDir, Member};
@@ -19,8 +20,8 @@ pub(super) struct ServerArguments {
     /// Shards, one thread each.
     #[arg(long, env = "PARASHARD_SHARDS", value_name = "N", default_value_t = 1)]
     shards: u8,
-    /// Microseconds to look for messages before sleeping.
-    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = 0)]
+    /// Microseconds to look for messages before sleeping, while they come in quick succession.
+    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = SPIN_US)]
     spin_us: u64,
 }
 

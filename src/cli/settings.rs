@@ -6,6 +6,9 @@ use crate::learn::data::{BITS_MAX, Format};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
+/// How long nodes look for messages before they sleep: a few round trips inside a rack.
+pub(super) const SPIN_US: u64 = 50;
+
 /// Options and the file that completes them.
 #[derive(Debug, Clone, Args)]
 pub(super) struct JobArguments {
@@ -102,7 +105,7 @@ impl JobSettings {
             on_worker_loss: options.on_worker_loss.unwrap_or(WorkerLossOption::Stop),
             consistency: options.consistency.unwrap_or(ConsistencyOption::Eventual),
             transport: options.transport.unwrap_or(TransportOption::Auto),
-            spin_us: options.spin_us.unwrap_or(0),
+            spin_us: options.spin_us.unwrap_or(SPIN_US),
             seed: options.seed.unwrap_or(1),
             json: options.json,
         }

@@ -2,6 +2,7 @@
 
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
+use super::settings::SPIN_US;
 use crate::client::{ClientError, Cluster, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::launch::Member;
@@ -16,8 +17,8 @@ pub(super) struct WorkerArguments {
     /// Which of the job's workers this is, from 0.
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
-    /// Microseconds to look for messages before sleeping.
-    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = 0)]
+    /// Microseconds to look for messages before sleeping, while they come in quick succession.
+    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = SPIN_US)]
     spin_us: u64,
 }
 

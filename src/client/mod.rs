@@ -41,4 +41,4 @@ pub use table::Table;
 pub use values::{Number, Source, Values};
 
 pub use crate::node::{NodeConfig, Offer, Workload};
-pub use crate::wire::{Shutdown, Unit};
+pub use crate::wire::{Bf16, Shutdown, Unit};

@@ -1,7 +1,7 @@
 //! Values in pool memory, and the types of numbers they may be.
 
 use crate::memory::{Block, TxBuf};
-use crate::wire::DType;
+use crate::wire::{Bf16, DType};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -18,6 +18,10 @@ impl Number for f32 {
 
 impl Number for f64 {
     const DTYPE: DType = DType::F64;
+}
+
+impl Number for Bf16 {
+    const DTYPE: DType = DType::Bf16;
 }
 
 impl Number for u32 {

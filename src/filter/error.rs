@@ -38,9 +38,14 @@ pub enum FilterError {
         /// What is wrong.
         reason: &'static str,
     },
-    /// Keys that are not strictly ascending inside the frame's range.
-    #[error("pack_keys: the keys are not strictly ascending inside {0}")]
-    Keys(KeyRange),
+    /// A key outside the frame's range.
+    #[error("pack_keys: key {key} lies outside the frame's range {range}")]
+    Keys {
+        /// The key.
+        key: u64,
+        /// The frame's range.
+        range: KeyRange,
+    },
     /// A NaN or infinity among the values to push, or a sum with what was kept back that is one.
     #[error(
         "number {index} of the values is NaN or infinite, alone or with what rounding kept back: nothing was changed"

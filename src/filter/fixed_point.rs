@@ -100,7 +100,7 @@ impl Filter for FixedPoint {
             FixedPointBits::Sixteen => self.write::<2>(values, &mut block),
         };
         block.set_len(len?);
-        Some(block)
+        (block.len() < plain.len()).then_some(block)
     }
 
     fn decode(&mut self, numbers: Numbers, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {

@@ -13,6 +13,8 @@ pub struct Block {
     capacity: usize,
     len: usize,
     pool: Arc<Pool>,
+    /// Goes back to the pool together with the block.
+    shell: Option<Shell>,
 }
 
 // SAFETY: a `Block` is the only owner of its bytes; the pool behind it is shared through a lock.
@@ -23,7 +25,7 @@ unsafe impl Sync for Block {}
 impl Block {
     pub(super) fn new(start: NonNull<u8>, capacity: usize, len: usize, pool: Arc<Pool>) -> Block {
         debug_assert!(len <= capacity);
-        Block { start, capacity, len, pool }
+        Block { start, capacity, len, pool, shell: None }
     }
 
     /// Bytes that fit without a new block.
@@ -66,7 +68,15 @@ impl Block {
     #[must_use]
     pub fn freeze(self) -> TxBuf {
         let range = 0..self.len;
-        TxBuf { owner: Arc::new(Owner::Block(self)), range }
+        let mut shell = self.pool.take_shell();
+        let owner = match Arc::get_mut(&mut shell.0) {
+            Some(owner) => {
+                *owner = Owner::Block(self);
+                shell.0
+            }
+            None => Arc::new(Owner::Block(self)),
+        };
+        TxBuf { owner: Some(owner), range }
     }
 }
 
@@ -88,7 +98,7 @@ impl DerefMut for Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        self.pool.give_back(self.start, self.capacity);
+        self.pool.give_back(self.start, self.capacity, self.shell.take());
     }
 }
 
@@ -99,14 +109,33 @@ impl fmt::Debug for Block {
 }
 
 enum Owner {
+    /// In the pool's list of shells.
+    Nobody,
     Block(Block),
     Vector(Box<dyn Deref<Target = [u8]> + Send + Sync>),
+}
+
+/// A counter of views without bytes: what `freeze` puts a block into. The pool keeps those of
+/// blocks that have returned, so that sending allocates nothing.
+pub(super) struct Shell(Arc<Owner>);
+
+impl Shell {
+    pub(super) fn new() -> Shell {
+        Shell(Arc::new(Owner::Nobody))
+    }
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shell")
+    }
 }
 
 /// A read-only view of bytes that are being sent or may have to be sent again. Cloning shares.
 #[derive(Clone)]
 pub struct TxBuf {
-    owner: Arc<Owner>,
+    /// None for no bytes.
+    owner: Option<Arc<Owner>>,
     range: Range<usize>,
 }
 
@@ -135,20 +164,20 @@ impl TxBuf {
     #[must_use]
     pub fn from_vec<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Vec<T>) -> TxBuf {
         let range = 0..std::mem::size_of_val(numbers.as_slice());
-        TxBuf { owner: Arc::new(Owner::Vector(Box::new(Plain(numbers)))), range }
+        TxBuf { owner: Some(Arc::new(Owner::Vector(Box::new(Plain(numbers))))), range }
     }
 
     /// A view of numbers that others share. Nobody can change them while there are two owners.
     #[must_use]
     pub fn from_shared<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Arc<Vec<T>>) -> TxBuf {
         let range = 0..std::mem::size_of_val(numbers.as_slice());
-        TxBuf { owner: Arc::new(Owner::Vector(Box::new(Shared(numbers)))), range }
+        TxBuf { owner: Some(Arc::new(Owner::Vector(Box::new(Shared(numbers))))), range }
     }
 
     /// No bytes.
     #[must_use]
     pub fn empty() -> TxBuf {
-        TxBuf::from_vec(Vec::<u8>::new())
+        TxBuf { owner: None, range: 0..0 }
     }
 
     /// A part of this view, by byte range.
@@ -163,7 +192,7 @@ impl TxBuf {
             self.range.len()
         );
         let range = self.range.start + range.start..self.range.start + range.end;
-        TxBuf { owner: Arc::clone(&self.owner), range }
+        TxBuf { owner: self.owner.clone(), range }
     }
 
     /// The bytes as numbers.
@@ -180,9 +209,22 @@ impl Deref for TxBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &*self.owner {
-            Owner::Block(block) => &block[self.range.clone()],
-            Owner::Vector(vector) => &vector[self.range.clone()],
+        match self.owner.as_deref() {
+            Some(Owner::Block(block)) => &block[self.range.clone()],
+            Some(Owner::Vector(vector)) => &vector[self.range.clone()],
+            Some(Owner::Nobody) | None => &[],
+        }
+    }
+}
+
+impl Drop for TxBuf {
+    /// The last view gives the block and its shell back. Of two views that go at the same moment
+    /// neither may see that it is the last; then the shell is freed, and the block returns all the same.
+    fn drop(&mut self) {
+        let Some(mut owner) = self.owner.take() else { return };
+        let Some(last) = Arc::get_mut(&mut owner) else { return };
+        if let Owner::Block(mut block) = std::mem::replace(last, Owner::Nobody) {
+            block.shell = Some(Shell(owner));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The pool: slabs, size classes, free lists.
 
-use super::buffer::Block;
+use super::buffer::{Block, Shell};
 use memmap2::{Advice, MmapMut, MmapOptions};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,8 @@ struct State {
     /// Uncut rest of the newest slab.
     rest: Option<(Address, usize)>,
     used_bytes: usize,
+    /// Of frozen blocks that have returned.
+    shells: Vec<Shell>,
 }
 
 /// Start of a free block. The memory belongs to a slab of the same pool.
@@ -58,6 +60,7 @@ impl Pool {
             free: [const { Vec::new() }; CLASS_COUNT],
             rest: None,
             used_bytes: 0,
+            shells: Vec::new(),
         };
         Arc::new(Pool { state: Mutex::new(state), bytes_max })
     }
@@ -94,11 +97,18 @@ impl Pool {
         PoolUsage { mapped_bytes: state.slab_bytes, used_bytes: state.used_bytes }
     }
 
-    /// Takes a block back; called by its owner's drop.
-    pub(super) fn give_back(&self, start: NonNull<u8>, capacity: usize) {
+    /// Takes a block back, with its shell if it was frozen; called by its owner's drop.
+    pub(super) fn give_back(&self, start: NonNull<u8>, capacity: usize, shell: Option<Shell>) {
         let mut state = self.lock();
         state.used_bytes -= capacity;
         state.free[class_of(capacity)].push(Address(start));
+        state.shells.extend(shell);
+    }
+
+    /// A shell to freeze a block into.
+    pub(super) fn take_shell(&self) -> Shell {
+        let kept = self.lock().shells.pop();
+        kept.unwrap_or_else(Shell::new)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

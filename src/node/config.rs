@@ -21,7 +21,7 @@ pub struct NodeConfig {
     pub scheduler: String,
     /// The host's name among the job's hosts.
     pub host: String,
-    /// How long to look for work before sleeping.
+    /// How long to look for messages before sleeping, while they come in quick succession.
     pub spin: Duration,
 }
 

@@ -1,8 +1,9 @@
 //! The driver: one state machine, one transport, one loop. The only place where the two meet.
 //!
 //! A round takes what has arrived into the machine, lets its timers act, and moves its outputs to
-//! the transport. Frames that the transport has no room for stay here, in order, by peer. The
-//! driver owns both sides and nothing else; it reads no clock: the time is an argument.
+//! the transport. Frames that the transport has no room for stay here, in order, by peer. A round
+//! costs nothing for peers that have no frames. The driver owns both sides and nothing else; it
+//! reads no clock: the time is an argument.
 
 use crate::id::{Nanos, NodeId};
 use crate::protocol::{Input, Machine, Output};
@@ -20,6 +21,8 @@ pub struct Driver<M: Machine, T> {
     transport: T,
     incoming: Vec<Incoming>,
     outbox: BTreeMap<NodeId, Vec<TxFrame>>,
+    /// Peers whose part of the outbox is not empty, each once.
+    unsent: Vec<NodeId>,
     events: VecDeque<M::Event>,
     more_to_read: bool,
 }
@@ -33,6 +36,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             transport,
             incoming: Vec::new(),
             outbox: BTreeMap::new(),
+            unsent: Vec::new(),
             events: VecDeque::new(),
             more_to_read: false,
         }
@@ -64,7 +68,8 @@ impl<M: Machine, T: Transport> Driver<M, T> {
     pub fn poll(&mut self, now: Nanos) -> bool {
         self.more_to_read = self.transport.rx_burst(now, &mut self.incoming, ROUND_FRAMES_MAX);
         let arrived = !self.incoming.is_empty();
-        for incoming in self.incoming.drain(..) {
+        let mut arrivals = std::mem::take(&mut self.incoming);
+        for incoming in arrivals.drain(..) {
             let input = match incoming {
                 Incoming::Frame { from, frame } => Input::Frame { from, frame },
                 Incoming::Up { peer, incarnation } | Incoming::Reconnected { peer, incarnation } => {
@@ -73,13 +78,14 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 }
                 Incoming::Lost { peer, reason } => {
                     tracing::debug!(%peer, reason, "connection lost");
-                    self.outbox.remove(&peer);
+                    self.clear(peer);
                     Input::Lost { peer, reason }
                 }
                 Incoming::Refused { peer, reason } => Input::Refused { peer, reason },
             };
             self.machine.handle(now, input);
         }
+        self.incoming = arrivals;
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
         }
@@ -91,21 +97,28 @@ impl<M: Machine, T: Transport> Driver<M, T> {
     pub fn flush(&mut self, now: Nanos) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send { to, frame } => self.outbox.entry(to).or_default().push(frame),
+                Output::Send { to, frame } => {
+                    let frames = self.outbox.entry(to).or_default();
+                    if frames.is_empty() {
+                        self.unsent.push(to);
+                    }
+                    frames.push(frame);
+                }
                 Output::Connect { peer, address } => self.transport.connect(now, peer, &address),
                 Output::Disconnect { peer } => {
                     self.hand_over(now, peer);
-                    self.outbox.remove(&peer);
+                    self.clear(peer);
                     self.transport.disconnect(now, peer);
                 }
                 Output::Event(event) => self.events.push_back(event),
             }
         }
-        for (&peer, frames) in &mut self.outbox {
-            if !frames.is_empty() {
-                self.transport.tx_burst(now, peer, frames);
-            }
-        }
+        let (outbox, transport) = (&mut self.outbox, &mut self.transport);
+        self.unsent.retain(|peer| {
+            let Some(frames) = outbox.get_mut(peer) else { return false };
+            transport.tx_burst(now, *peer, frames);
+            !frames.is_empty()
+        });
         self.transport.flush(now);
     }
 
@@ -131,6 +144,11 @@ impl<M: Machine, T: Transport> Driver<M, T> {
         let due = self.poll_timeout().map(|due| due.since(now));
         let sleep = [due, sleep_max].into_iter().flatten().min();
         self.transport.wait(sleep)
+    }
+
+    fn clear(&mut self, peer: NodeId) {
+        self.outbox.remove(&peer);
+        self.unsent.retain(|&unsent| unsent != peer);
     }
 
     fn hand_over(&mut self, now: Nanos, peer: NodeId) {

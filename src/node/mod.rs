@@ -39,4 +39,6 @@ pub use crate::protocol::scheduler::{Cast, Offer, Workload};
 pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
 pub use crate::transport::Waker;
 pub use crate::transport::handshake::Secret;
-pub use crate::wire::{Consistency, DType, Filters, Ftrl, JobConfig, Layout, TableSpec, UpdateFunction};
+pub use crate::wire::{
+    Adagrad, Adam, Consistency, DType, Filters, Ftrl, JobConfig, Layout, Prox, Sgd, TableSpec, UpdateFunction,
+};

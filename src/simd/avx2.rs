@@ -1,8 +1,10 @@
 //! The kernels compiled for AVX2.
 
 use super::chunk::KeyChunk;
+use super::float::Float;
 use super::rounding::{CodeBits, Scale};
-use super::scalar::{self, FtrlRate};
+use super::scalar;
+use super::update::{AdagradRate, AdamRate, FtrlRate, ProxRate, SgdRate};
 
 /// Proof that the processor has AVX2: only [`Avx2::detect`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +20,11 @@ impl Avx2 {
 }
 
 macro_rules! instantiate {
-    ($name:ident$([$size:ident])?($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
+    ($name:ident$([$size:ident])?$(<$number:ident>)?($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
         impl Avx2 {
-            pub(super) fn $name$(<const $size: usize>)?(self, $($argument: $kind),*) $(-> $result)? {
+            pub(super) fn $name$(<const $size: usize>)?$(<$number: Float>)?(self, $($argument: $kind),*) $(-> $result)? {
                 #[target_feature(enable = "avx2,bmi2,popcnt")]
-                fn wide$(<const $size: usize>)?($($argument: $kind),*) $(-> $result)? {
+                fn wide$(<const $size: usize>)?$(<$number: Float>)?($($argument: $kind),*) $(-> $result)? {
                     scalar::$name($($argument),*)
                 }
                 // SAFETY: `self` proves that the processor has the instructions that `wide` enables.
@@ -32,13 +34,21 @@ macro_rules! instantiate {
     };
 }
 
-instantiate!(ftrl(rate: &FtrlRate, z: &mut [f32], n: &mut [f32], w: &mut [f32], g: &[f32]));
+instantiate!(sgd<F>(rate: &SgdRate<F>, w: &mut [F], g: &[F]));
+instantiate!(prox<F>(rate: &ProxRate<F>, w: &mut [F], g: &[F]));
+instantiate!(adagrad<F>(rate: &AdagradRate<F>, n: &mut [F], w: &mut [F], g: &[F]));
+instantiate!(adam<F>(rate: &AdamRate<F>, state: [&mut [F]; 4], w: &mut [F], g: &[F]));
+instantiate!(ftrl<F>(rate: &FtrlRate<F>, state: [&mut [F]; 2], w: &mut [F], g: &[F]));
+instantiate!(widen_bf16(source: &[u16], target: &mut [f32]));
+instantiate!(narrow_bf16(source: &[f32], target: &mut [u16]));
+instantiate!(add_bf16(target: &mut [u16], source: &[f32]));
 instantiate!(add_f32(target: &mut [f32], source: &[f32]));
 instantiate!(add_f64(target: &mut [f64], source: &[f64]));
 instantiate!(add_i64(target: &mut [i64], source: &[i64]));
 instantiate!(add_u32(target: &mut [u32], source: &[u32]));
-instantiate!(all_finite_f32(numbers: &[f32]) -> bool);
-instantiate!(all_finite_f64(numbers: &[f64]) -> bool);
+instantiate!(all_within_bf16(numbers: &[u16], largest: f32) -> bool);
+instantiate!(all_within_f32(numbers: &[f32], largest: f32) -> bool);
+instantiate!(all_within_f64(numbers: &[f64], largest: f64) -> bool);
 instantiate!(locate(chunk: &KeyChunk<'_>, keys: &[u64], places: &mut [u32]) -> usize);
 instantiate!(strictly_ascending(keys: &[u64]) -> bool);
 instantiate!(pack_keys(base: u64, keys: &[u64], target: &mut [u8]) -> usize);

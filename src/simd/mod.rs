@@ -1,8 +1,9 @@
 //! Kernels over plain arrays, each with the same bits on every instruction set.
 //!
-//! Every kernel is written once, element by element, in `scalar` or `chunk`: that is the oracle and
-//! the definition of the order of operations. The instruction-set files compile the same functions
-//! for wider registers, or, where a compiler does not find the way, hold one of their own. There is no fused multiply-add anywhere and no reduction whose
+//! Every kernel is written once, element by element, in `scalar`, `update`, `bf16`, `chunk`, `packing`,
+//! `nonzero` or `rounding`: that is the oracle and the definition of the order of operations. The
+//! instruction-set files compile the same functions for wider registers, or, where a compiler does not
+//! find the way, hold one of their own. There is no fused multiply-add anywhere and no reduction whose
 //! order could differ, so all of them agree bit for bit; property tests hold them to it.
 //!
 //! The instruction set is chosen once, at the first use: the widest that the processor has, or what
@@ -13,28 +14,33 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bf16;
 mod chunk;
+mod float;
 mod level;
 mod nonzero;
 mod packing;
 mod prefetch;
 mod rounding;
 mod scalar;
+mod update;
 
+pub use bf16::nearest_bf16;
 pub use chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
+pub use float::Float;
 pub use level::{Level, SimdError, check_environment, level};
 pub use nonzero::COMPACT_SLACK_BYTES;
 pub use packing::packed_bytes_max;
 pub use prefetch::{prefetch, prefetch_far};
 pub use rounding::{CodeBits, Scale};
-pub use scalar::FtrlRate;
+pub use update::{AdagradRate, AdamRate, FtrlRate, ProxRate, SgdRate};
 
 use level::{InstructionSet, selected};
 
 macro_rules! kernel {
-    ($(#[$doc:meta])* $name:ident$([$size:ident])?($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
+    ($(#[$doc:meta])* $name:ident$([$size:ident])?$(<$number:ident>)?($($argument:ident: $kind:ty),*) $(-> $result:ty)?) => {
         $(#[$doc])*
-        pub fn $name$(<const $size: usize>)?($($argument: $kind),*) $(-> $result)? {
+        pub fn $name$(<const $size: usize>)?$(<$number: Float>)?($($argument: $kind),*) $(-> $result)? {
             match selected() {
                 InstructionSet::Scalar => scalar::$name($($argument),*),
                 #[cfg(target_arch = "x86_64")]
@@ -47,9 +53,41 @@ macro_rules! kernel {
 }
 
 kernel! {
-    /// One FTRL-proximal step for each element: `z`, `n` and the weights `w` are changed in place by
-    /// the gradients `g`. A zero gradient changes nothing. The shortest slice decides the length.
-    ftrl(rate: &FtrlRate, z: &mut [f32], n: &mut [f32], w: &mut [f32], g: &[f32])
+    /// One step of gradient descent for each element: the values `w` are changed in place by the
+    /// gradients `g`. Here and below, the shortest slice decides the length.
+    sgd<F>(rate: &SgdRate<F>, w: &mut [F], g: &[F])
+}
+kernel! {
+    /// One proximal gradient step for each element: the values `w` are changed in place by the gradients `g`.
+    prox<F>(rate: &ProxRate<F>, w: &mut [F], g: &[F])
+}
+kernel! {
+    /// One AdaGrad step for each element: the sums of squares `n` and the values `w` are changed in
+    /// place by the gradients `g`.
+    adagrad<F>(rate: &AdagradRate<F>, n: &mut [F], w: &mut [F], g: &[F])
+}
+kernel! {
+    /// One Adam step for each element: `state` (m, v and the sums of their weights) and the values
+    /// `w` are changed in place by the gradients `g`.
+    adam<F>(rate: &AdamRate<F>, state: [&mut [F]; 4], w: &mut [F], g: &[F])
+}
+kernel! {
+    /// One FTRL-proximal step for each element: `state` (z, n) and the weights `w` are changed in
+    /// place by the gradients `g`. A zero gradient changes nothing.
+    ftrl<F>(rate: &FtrlRate<F>, state: [&mut [F]; 2], w: &mut [F], g: &[F])
+}
+kernel! {
+    /// `target = source`, element by element, from the bits of bf16.
+    widen_bf16(source: &[u16], target: &mut [f32])
+}
+kernel! {
+    /// `target = source`, element by element, to the bits of the nearest bf16, ties to even. Numbers
+    /// are not NaN; what would round to an infinity becomes the largest finite bf16.
+    narrow_bf16(source: &[f32], target: &mut [u16])
+}
+kernel! {
+    /// `target += source`, element by element: added in f32, rounded as [`narrow_bf16`] does.
+    add_bf16(target: &mut [u16], source: &[f32])
 }
 kernel! {
     /// `target += source`, element by element.
@@ -68,12 +106,16 @@ kernel! {
     add_u32(target: &mut [u32], source: &[u32])
 }
 kernel! {
-    /// Whether no number is infinite or NaN.
-    all_finite_f32(numbers: &[f32]) -> bool
+    /// Whether no number, given as the bits of bf16, is NaN or beyond `largest` in size.
+    all_within_bf16(numbers: &[u16], largest: f32) -> bool
 }
 kernel! {
-    /// Whether no number is infinite or NaN.
-    all_finite_f64(numbers: &[f64]) -> bool
+    /// Whether no number is NaN or beyond `largest` in size.
+    all_within_f32(numbers: &[f32], largest: f32) -> bool
+}
+kernel! {
+    /// Whether no number is NaN or beyond `largest` in size.
+    all_within_f64(numbers: &[f64], largest: f64) -> bool
 }
 kernel! {
     /// The place of each key in a chunk of an ordered array, [`NO_PLACE`] for those that are not
@@ -91,7 +133,7 @@ kernel! {
 }
 kernel! {
     /// Fills `keys` from what `pack_keys` made and gives the bytes that it read; nothing where there
-    /// are too few or a width is impossible. From other bytes it may make any keys, in any order.
+    /// are too few, a width is impossible, or the keys do not ascend strictly from `base`.
     unpack_keys(base: u64, packed: &[u8], keys: &mut [u64]) -> Option<usize>
 }
 kernel! {

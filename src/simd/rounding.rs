@@ -173,7 +173,7 @@ fn lowest_bit(value: f32) -> i32 {
     if exponent == 0 || exponent == 0xff {
         return i32::MIN;
     }
-    exponent - 150 + (bits & MANTISSA | MANTISSA + 1).trailing_zeros().cast_signed()
+    exponent - 150 + ((bits & MANTISSA) | (MANTISSA + 1)).trailing_zeros().cast_signed()
 }
 
 /// Each integer times the scale.

@@ -2,7 +2,7 @@
 
 use super::chunk::{CHUNK_UNITS, KeyChunk, NO_PLACE, UNIT_KEYS};
 use super::level::{InstructionSet, Level};
-use super::scalar::{self, FtrlRate};
+use super::scalar;
 use proptest::prelude::*;
 
 macro_rules! on_each_set {
@@ -19,6 +19,11 @@ macro_rules! on_each_set {
     };
 }
 
+mod nonzero;
+mod packing;
+mod rounding;
+mod update;
+
 fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()
 }
@@ -34,25 +39,6 @@ fn any_f32() -> impl Strategy<Value = f32> {
 }
 
 proptest! {
-    #[test]
-    fn ftrl_has_the_oracles_bits(
-        rows in prop::collection::vec((number(), 0.0f32..50.0, number(), number()), 0..100),
-        (alpha, beta, l1, l2) in (0.01f32..1.0, 0.0f32..2.0, 0.0f32..2.0, 0.0f32..1.0),
-    ) {
-        let rate = FtrlRate { alpha, beta, l1, l2 };
-        let column = |pick: fn(&(f32, f32, f32, f32)) -> f32| rows.iter().map(pick).collect::<Vec<f32>>();
-        let start = [column(|row| row.0), column(|row| row.1), column(|row| row.2)];
-        let g = column(|row| row.3);
-        let [mut z, mut n, mut w] = start.clone();
-        scalar::ftrl(&rate, &mut z, &mut n, &mut w, &g);
-        let oracle = [bits(&z), bits(&n), bits(&w)];
-        on_each_set!(set, {
-            let [mut z, mut n, mut w] = start.clone();
-            set.ftrl(&rate, &mut z, &mut n, &mut w, &g);
-            [bits(&z), bits(&n), bits(&w)]
-        }, |level, found| assert_eq!(found, oracle, "{level}"));
-    }
-
     #[test]
     fn additions_have_the_oracles_bits(rows in prop::collection::vec((number(), number(), any::<i64>(), any::<i64>()), 0..100)) {
         let target: Vec<f32> = rows.iter().map(|row| row.0).collect();
@@ -84,14 +70,22 @@ proptest! {
     }
 
     #[test]
-    fn checks_agree_with_the_standard_library(numbers in prop::collection::vec(any_f32(), 0..80), keys in prop::collection::vec(0u64..200, 0..12)) {
-        let finite = numbers.iter().all(|number| number.is_finite());
-        prop_assert_eq!(scalar::all_finite_f32(&numbers), finite);
-        on_each_set!(set, set.all_finite_f32(&numbers), |level, found| assert_eq!(found, finite, "{level}"));
+    fn checks_agree_with_the_standard_library(
+        numbers in prop::collection::vec(any_f32(), 0..80), keys in prop::collection::vec(0u64..200, 0..12),
+        largest in prop_oneof![Just(f32::MAX), 0.0f32..10.0],
+    ) {
+        let within = numbers.iter().all(|number| number.abs() <= largest);
+        prop_assert_eq!(scalar::all_within_f32(&numbers, largest), within);
+        on_each_set!(set, set.all_within_f32(&numbers, largest), |level, found| assert_eq!(found, within, "{level}"));
 
-        let numbers: Vec<f64> = numbers.iter().map(|&number| f64::from(number)).collect();
-        prop_assert_eq!(scalar::all_finite_f64(&numbers), finite);
-        on_each_set!(set, set.all_finite_f64(&numbers), |level, found| assert_eq!(found, finite, "{level}"));
+        let half: Vec<u16> = numbers.iter().map(|number| (number.to_bits() >> 16) as u16).collect();
+        let half_within = half.iter().all(|&bits| f32::from_bits(u32::from(bits) << 16).abs() <= largest);
+        prop_assert_eq!(scalar::all_within_bf16(&half, largest), half_within);
+        on_each_set!(set, set.all_within_bf16(&half, largest), |level, found| assert_eq!(found, half_within, "{level}"));
+
+        let (numbers, largest): (Vec<f64>, f64) = (numbers.iter().map(|&number| number.into()).collect(), largest.into());
+        prop_assert_eq!(scalar::all_within_f64(&numbers, largest), within);
+        on_each_set!(set, set.all_within_f64(&numbers, largest), |level, found| assert_eq!(found, within, "{level}"));
 
         let ascending = keys.windows(2).all(|pair| pair[0] < pair[1]);
         prop_assert_eq!(scalar::strictly_ascending(&keys), ascending);
@@ -140,13 +134,4 @@ proptest! {
         on_each_set!(set, { let mut found = vec![7; keys.len()]; (set.locate(&chunk, &keys, &mut found), found) },
             |level, found: (usize, Vec<u32>)| assert_eq!(found, (missing, expected.clone()), "{level}"));
     }
-}
-
-#[test]
-fn ftrl_follows_the_papers_first_steps() {
-    let rate = FtrlRate { alpha: 0.1, beta: 1.0, l1: 1.0, l2: 0.0 };
-    let (mut z, mut n, mut w) = ([0.0f32; 3], [0.0f32; 3], [0.0f32; 3]);
-    scalar::ftrl(&rate, &mut z, &mut n, &mut w, &[0.5, -3.0, 0.0]);
-    assert_eq!((z, n), ([0.5, -3.0, 0.0], [0.25, 9.0, 0.0]));
-    assert_eq!(w, [0.0, 2.0 / ((1.0 + 3.0) / 0.1f32), 0.0]);
 }

@@ -3,9 +3,7 @@
 use super::StoreError;
 use super::element::Element;
 use super::typed::{TypedTable, numbers};
-use super::update::Update;
 use crate::keyspace::KeyRange;
-use crate::limit;
 use crate::simd;
 use crate::wire::Layout;
 
@@ -18,13 +16,7 @@ impl<T: Element> TypedTable<T> {
 
     /// Whether the values of a push may be applied to `count` checked keys.
     pub(super) fn check_pushed(&self, count: u64, values: &[u8]) -> Result<(), StoreError> {
-        self.check_values(count, self.width(), values)?;
-        match &self.update {
-            Update::Stateful(function) if !function.accepts(&numbers::<T>(values)) => {
-                Err(StoreError::TooLarge { table: self.name(), limit: limit::GRADIENT })
-            }
-            _ => Ok(()),
-        }
+        self.check_numbers::<T>(count, self.width(), self.spec.push_max(), values)
     }
 
     /// Bytes of the reply, if the pull may be answered.
@@ -61,18 +53,27 @@ impl<T: Element> TypedTable<T> {
         Err(StoreError::Unordered { table: self.name(), key: keys[index], index })
     }
 
-    /// Whether `bytes` are `width` finite numbers for each of `count` keys.
-    pub(super) fn check_values(&self, count: u64, width: usize, bytes: &[u8]) -> Result<(), StoreError> {
-        let expected = count.saturating_mul((width * size_of::<T>()) as u64);
+    /// Whether `bytes` are `width` numbers for each of `count` keys, none beyond `largest` in size.
+    pub(super) fn check_numbers<N: Element>(
+        &self,
+        count: u64,
+        width: usize,
+        largest: f64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let expected = count.saturating_mul((width * size_of::<N>()) as u64);
         if bytes.len() as u64 != expected {
             return Err(StoreError::ValueBytes { table: self.name(), found: bytes.len(), expected });
         }
-        let numbers = numbers::<T>(bytes);
-        if T::all_finite(&numbers) {
+        let numbers = numbers::<N>(bytes);
+        if N::all_within(&numbers, largest) {
             return Ok(());
         }
-        let index = numbers.iter().position(|number| !T::all_finite(std::slice::from_ref(number)));
-        Err(StoreError::NotFinite { table: self.name(), index: index.unwrap_or(0) })
+        let not_finite = |number: &N| !N::all_within(std::slice::from_ref(number), N::DTYPE.largest());
+        Err(match numbers.iter().position(not_finite) {
+            Some(index) => StoreError::NotFinite { table: self.name(), index },
+            None => StoreError::TooLarge { table: self.name(), limit: largest },
+        })
     }
 
     fn owns(&self, range: KeyRange) -> bool {

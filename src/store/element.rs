@@ -1,101 +1,202 @@
 //! The number types that a table can hold.
 
-use super::update::{FtrlUpdate, StateUpdate};
+use super::update::{Update, float};
 use crate::simd;
-use crate::wire::{DType, UpdateFunction};
+use crate::wire::{Bf16, DType, UpdateFunction};
 use std::fmt::Debug;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A number of a table's values. Zero is the initial value of every key.
+///
+/// Numbers are *stored* and pushed as this type, and summed and updated as [`Sum`](Element::Sum),
+/// which is another type only for bf16: f32, so that many small pushes are not lost to rounding.
 pub(super) trait Element:
     FromBytes + IntoBytes + Immutable + KnownLayout + Copy + Default + PartialEq + Debug + Send + Sync + 'static
 {
+    /// The type of sums and update state.
+    type Sum: Element<Sum = Self::Sum>;
+
     /// The type's name in specs and on the wire.
     const DTYPE: DType;
 
-    /// `self + other`; integers wrap.
-    fn plus(self, other: Self) -> Self;
+    /// The number for computing.
+    fn widen(self) -> Self::Sum;
 
-    /// `target += source`, element by element.
-    fn add(target: &mut [Self], source: &[Self]);
+    /// The stored number that is nearest to a computed one.
+    fn narrow(sum: Self::Sum) -> Self;
 
-    /// Whether no number is infinite or NaN.
-    fn all_finite(numbers: &[Self]) -> bool;
+    /// `sum + self`; integers wrap.
+    fn plus(self, sum: Self::Sum) -> Self::Sum;
 
-    /// The update function with state of its own that `function` names, if this type has it.
-    fn stateful(function: UpdateFunction) -> Option<Box<dyn StateUpdate<Self>>> {
-        let _ = function;
-        None
-    }
+    /// `target += source`, element by element, rounded to what is stored.
+    fn add(target: &mut [Self], source: &[Self::Sum]);
+
+    /// Widens all numbers, into as many.
+    fn widen_all(source: &[Self], target: &mut [Self::Sum]);
+
+    /// Narrows all numbers, into as many.
+    fn narrow_all(source: &[Self::Sum], target: &mut [Self]);
+
+    /// The numbers themselves, where they need no widening.
+    fn as_sums(numbers: &[Self]) -> Option<&[Self::Sum]>;
+
+    /// As [`as_sums`](Self::as_sums), for writing.
+    fn as_sums_mut(numbers: &mut [Self]) -> Option<&mut [Self::Sum]>;
+
+    /// Whether no number is NaN or, by size, beyond `largest`. Integers always are within.
+    fn all_within(numbers: &[Self], largest: f64) -> bool;
+
+    /// What `function` does to such numbers, where this type has it.
+    fn update(function: UpdateFunction) -> Option<Update<Self>>;
+}
+
+/// What holds for numbers that are computed as they are stored.
+macro_rules! stored_as_computed {
+    ($add:path) => {
+        fn widen(self) -> Self {
+            self
+        }
+
+        fn narrow(sum: Self) -> Self {
+            sum
+        }
+
+        fn add(target: &mut [Self], source: &[Self]) {
+            $add(target, source);
+        }
+
+        fn widen_all(source: &[Self], target: &mut [Self]) {
+            target.copy_from_slice(source);
+        }
+
+        fn narrow_all(source: &[Self], target: &mut [Self]) {
+            target.copy_from_slice(source);
+        }
+
+        fn as_sums(numbers: &[Self]) -> Option<&[Self]> {
+            Some(numbers)
+        }
+
+        fn as_sums_mut(numbers: &mut [Self]) -> Option<&mut [Self]> {
+            Some(numbers)
+        }
+    };
 }
 
 impl Element for f32 {
+    type Sum = f32;
+
     const DTYPE: DType = DType::F32;
 
-    fn plus(self, other: f32) -> f32 {
-        self + other
+    stored_as_computed!(simd::add_f32);
+
+    fn plus(self, sum: f32) -> f32 {
+        sum + self
     }
 
-    fn add(target: &mut [f32], source: &[f32]) {
-        simd::add_f32(target, source);
+    fn all_within(numbers: &[f32], largest: f64) -> bool {
+        simd::all_within_f32(numbers, largest as f32)
     }
 
-    fn all_finite(numbers: &[f32]) -> bool {
-        simd::all_finite_f32(numbers)
-    }
-
-    fn stateful(function: UpdateFunction) -> Option<Box<dyn StateUpdate<f32>>> {
-        match function {
-            UpdateFunction::Ftrl(parameters) => Some(Box::new(FtrlUpdate::new(parameters))),
-            UpdateFunction::Sum | UpdateFunction::Assign => None,
-        }
+    fn update(function: UpdateFunction) -> Option<Update<f32>> {
+        Some(float(function))
     }
 }
 
 impl Element for f64 {
+    type Sum = f64;
+
     const DTYPE: DType = DType::F64;
 
-    fn plus(self, other: f64) -> f64 {
-        self + other
+    stored_as_computed!(simd::add_f64);
+
+    fn plus(self, sum: f64) -> f64 {
+        sum + self
     }
 
-    fn add(target: &mut [f64], source: &[f64]) {
-        simd::add_f64(target, source);
+    fn all_within(numbers: &[f64], largest: f64) -> bool {
+        simd::all_within_f64(numbers, largest)
     }
 
-    fn all_finite(numbers: &[f64]) -> bool {
-        simd::all_finite_f64(numbers)
-    }
-}
-
-impl Element for i64 {
-    const DTYPE: DType = DType::I64;
-
-    fn plus(self, other: i64) -> i64 {
-        self.wrapping_add(other)
-    }
-
-    fn add(target: &mut [i64], source: &[i64]) {
-        simd::add_i64(target, source);
-    }
-
-    fn all_finite(_: &[i64]) -> bool {
-        true
+    fn update(function: UpdateFunction) -> Option<Update<f64>> {
+        Some(float(function))
     }
 }
 
-impl Element for u32 {
-    const DTYPE: DType = DType::U32;
+impl Element for Bf16 {
+    type Sum = f32;
 
-    fn plus(self, other: u32) -> u32 {
-        self.wrapping_add(other)
+    const DTYPE: DType = DType::Bf16;
+
+    fn widen(self) -> f32 {
+        self.into()
     }
 
-    fn add(target: &mut [u32], source: &[u32]) {
-        simd::add_u32(target, source);
+    fn narrow(sum: f32) -> Bf16 {
+        Bf16(simd::nearest_bf16(sum))
     }
 
-    fn all_finite(_: &[u32]) -> bool {
-        true
+    fn plus(self, sum: f32) -> f32 {
+        sum + f32::from(self)
+    }
+
+    fn add(target: &mut [Bf16], source: &[f32]) {
+        simd::add_bf16(Bf16::bits_mut(target), source);
+    }
+
+    fn widen_all(source: &[Bf16], target: &mut [f32]) {
+        simd::widen_bf16(Bf16::bits(source), target);
+    }
+
+    fn narrow_all(source: &[f32], target: &mut [Bf16]) {
+        simd::narrow_bf16(source, Bf16::bits_mut(target));
+    }
+
+    fn as_sums(_: &[Bf16]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_sums_mut(_: &mut [Bf16]) -> Option<&mut [f32]> {
+        None
+    }
+
+    fn all_within(numbers: &[Bf16], largest: f64) -> bool {
+        simd::all_within_bf16(Bf16::bits(numbers), largest as f32)
+    }
+
+    fn update(function: UpdateFunction) -> Option<Update<Bf16>> {
+        Some(float(function))
     }
 }
+
+/// What holds for integers, whose only functions are sum and assign.
+macro_rules! integer {
+    ($number:ident, $dtype:path, $add:path) => {
+        impl Element for $number {
+            type Sum = $number;
+
+            const DTYPE: DType = $dtype;
+
+            stored_as_computed!($add);
+
+            fn plus(self, sum: $number) -> $number {
+                sum.wrapping_add(self)
+            }
+
+            fn all_within(_: &[$number], _: f64) -> bool {
+                true
+            }
+
+            fn update(function: UpdateFunction) -> Option<Update<$number>> {
+                match function {
+                    UpdateFunction::Sum => Some(Update::Sum),
+                    UpdateFunction::Assign => Some(Update::Assign),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+integer!(i64, DType::I64, simd::add_i64);
+integer!(u32, DType::U32, simd::add_u32);

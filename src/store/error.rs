@@ -2,19 +2,11 @@
 
 use crate::error::{Classify, ExitCode, Severity};
 use crate::keyspace::KeyRange;
-use crate::wire::DType;
+use crate::wire::FiltersError;
 
 /// A request that is refused before anything is applied, or bytes that are no model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StoreError {
-    /// A dtype that no table can have yet.
-    #[error("table `{table}`: dtype {dtype} not available yet: use f32")]
-    DType {
-        /// The table.
-        table: String,
-        /// What it asks for.
-        dtype: DType,
-    },
     /// An update function that does not go with the dtype, or with parameters out of range.
     #[error("table `{table}`: {reason}")]
     Declaration {
@@ -23,6 +15,9 @@ pub enum StoreError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// Filters that do not go with the table.
+    #[error(transparent)]
+    Filters(#[from] FiltersError),
     /// Keys must be strictly ascending.
     #[error(
         "table `{table}`: key {key} at index {index} is not greater than the one before it: sort and merge the keys"
@@ -71,13 +66,13 @@ pub enum StoreError {
         /// Index of the first such number.
         index: usize,
     },
-    /// A gradient that the update function's state could not hold.
-    #[error("table `{table}`: a gradient exceeds {limit:e}: nothing was applied; does the learning diverge?")]
+    /// A number that could make a value or the update function's state infinite.
+    #[error("table `{table}`: a pushed number exceeds {limit:e}: nothing was applied; does the learning diverge?")]
     TooLarge {
         /// The table.
         table: String,
         /// Largest that is accepted.
-        limit: f32,
+        limit: f64,
     },
     /// A sparse table was asked for a range without keys.
     #[error("table `{table}` is sparse: name the keys")]
@@ -108,7 +103,7 @@ impl Classify for StoreError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            StoreError::DType { .. } | StoreError::Declaration { .. } => ExitCode::Usage,
+            StoreError::Declaration { .. } | StoreError::Filters(_) => ExitCode::Usage,
             _ => ExitCode::BadInput,
         }
     }

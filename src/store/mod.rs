@@ -13,6 +13,7 @@
 //! Invariant: a key that was never pushed has no row, reads as zero, and is not made by a pull.
 
 mod bitmap;
+mod block;
 mod check;
 mod column;
 mod directory;
@@ -22,6 +23,7 @@ mod index;
 mod model;
 mod positions;
 mod push;
+mod record;
 mod request;
 mod rows;
 mod section;
@@ -33,7 +35,7 @@ mod update;
 pub use error::StoreError;
 pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, Rows, SectionView, TableMeta};
 pub use positions::Positions;
-pub use request::{first_not_finite, strictly_ascending};
+pub use request::{first_beyond, strictly_ascending};
 pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
 

@@ -42,6 +42,17 @@ impl Positions {
         self.slots.capacity() * size_of::<u32>() + self.spans.capacity() * size_of::<Span>()
     }
 
+    /// Keys of the list without a row.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// For each key of the list, whether it has a row.
+    pub fn known(&self) -> impl Iterator<Item = bool> {
+        self.slots.iter().map(|&slot| slot != NO_SLOT)
+    }
+
     /// The slots, in the order of the keys; all of them hold a row once the list was placed.
     pub(super) fn slots(&self) -> &[u32] {
         &self.slots

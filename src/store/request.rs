@@ -3,7 +3,7 @@
 use super::element::Element;
 use super::typed::numbers;
 use crate::simd;
-use crate::wire::DType;
+use crate::wire::{Bf16, DType, TableSpec};
 
 /// Whether each key is greater than the one before it.
 #[must_use]
@@ -11,15 +11,17 @@ pub fn strictly_ascending(keys: &[u64]) -> bool {
     simd::strictly_ascending(keys)
 }
 
-/// The place of the first NaN or infinity among `values`, which are whole numbers of this type.
+/// The place of the first of the values, whole numbers of the table's type, that no push to it may
+/// hold: NaN, infinite, or larger than its update function bears.
 #[must_use]
-pub fn first_not_finite(dtype: DType, values: &[u8]) -> Option<usize> {
-    let all_finite = match dtype {
-        DType::F32 => f32::all_finite(&numbers(values)),
-        DType::F64 => f64::all_finite(&numbers(values)),
-        DType::Bf16 => false,
+pub fn first_beyond(spec: &TableSpec, values: &[u8]) -> Option<usize> {
+    let largest = spec.push_max();
+    let all_within = match spec.dtype {
+        DType::F32 => f32::all_within(&numbers(values), largest),
+        DType::F64 => f64::all_within(&numbers(values), largest),
+        DType::Bf16 => Bf16::all_within(&numbers(values), largest),
         DType::U32 | DType::I64 => true,
     };
     // The slow way knows the place.
-    if all_finite { None } else { dtype.first_not_finite(values) }
+    if all_within { None } else { spec.dtype.first_beyond(largest, values) }
 }

@@ -6,19 +6,20 @@ use crate::memory::Pool;
 use std::sync::Arc;
 
 /// All rows of a table, by slot. What slot a key has is the index's business.
-pub(super) struct Rows<T> {
+pub(super) struct Rows<T: Element> {
     /// Keys by slot, where the index keeps them here; width 0 otherwise.
     pub(super) keys: Column<u64>,
     /// Values.
     pub(super) values: Column<T>,
     /// Update state; width 0 for functions without.
-    pub(super) state: Column<T>,
+    pub(super) state: Column<T::Sum>,
     /// Sums of the open step; only where steps are committed.
-    pub(super) sums: Option<Sums<T>>,
+    pub(super) sums: Option<Sums<T::Sum>>,
     geometry: Geometry,
     next_unit: u32,
     key_scratch: Vec<u64>,
     scratch: Vec<T>,
+    sum_scratch: Vec<T::Sum>,
 }
 
 /// Accumulators beside the values, and which of them hold something.
@@ -48,17 +49,18 @@ impl<T: Element> Rows<T> {
     /// Columns without rows.
     pub(super) fn new(pool: &Arc<Pool>, shape: Shape) -> Rows<T> {
         let geometry = Geometry::new(shape.width * size_of::<T>());
-        let column = |width| Column::new(pool, geometry, width, T::default());
+        let column = |width| Column::new(pool, geometry, width, T::Sum::default());
         let sums = || Sums { numbers: column(shape.width), touched: Vec::new(), touched_units: Vec::new() };
         Rows {
             keys: Column::new(pool, geometry, usize::from(shape.keys), u64::MAX),
-            values: column(shape.width),
+            values: Column::new(pool, geometry, shape.width, T::default()),
             state: column(shape.state_width),
             sums: shape.sums.then(sums),
             geometry,
             next_unit: 0,
             key_scratch: Vec::new(),
             scratch: Vec::new(),
+            sum_scratch: Vec::new(),
         }
     }
 
@@ -92,9 +94,9 @@ impl<T: Element> Rows<T> {
         let units = &units[..total.div_ceil(UNIT_ROWS)];
         self.keys.open_gaps(units, count, gaps, &mut self.key_scratch);
         self.values.open_gaps(units, count, gaps, &mut self.scratch);
-        self.state.open_gaps(units, count, gaps, &mut self.scratch);
+        self.state.open_gaps(units, count, gaps, &mut self.sum_scratch);
         if let Some(sums) = &mut self.sums {
-            sums.numbers.open_gaps(units, count, gaps, &mut self.scratch);
+            sums.numbers.open_gaps(units, count, gaps, &mut self.sum_scratch);
             sums.open_touched(units, count, gaps);
         }
     }

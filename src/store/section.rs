@@ -62,7 +62,7 @@ impl Table {
     /// Bytes of one key's update state.
     #[must_use]
     pub fn state_size(&self) -> usize {
-        each!(self.typed(), table => table.state_width() * table.spec.dtype.bytes())
+        each!(self.typed(), table => table.state_width() * table.spec.dtype.accumulator().bytes())
     }
 
     /// How much [`write_part`](Self::write_part) will write.
@@ -143,7 +143,8 @@ impl<T: Element> TypedTable<T> {
         self.check_load(keys, values, state)?;
         let (width, state_width) = (self.width(), self.state_width());
         let values = numbers::<T>(values);
-        let state = state.filter(|_| state_width > 0).map(numbers::<T>);
+        let state = state.filter(|_| state_width > 0).map(numbers::<T::Sum>);
+        let mut wide = vec![T::Sum::default(); width];
         self.place(keys);
         for (row, (&slot, value)) in self.slots.iter().zip(values.chunks_exact(width)).enumerate() {
             self.rows.values.row_mut(slot).copy_from_slice(value);
@@ -151,7 +152,12 @@ impl<T: Element> TypedTable<T> {
                 (Some(state), _) => {
                     self.rows.state.row_mut(slot).copy_from_slice(&state[row * state_width..][..state_width]);
                 }
-                (None, Update::Stateful(function)) => function.warm_start(value, self.rows.state.row_mut(slot)),
+                (None, Update::Stateful(function)) => {
+                    let state = self.rows.state.row_mut(slot);
+                    state.fill(T::Sum::default());
+                    T::widen_all(value, &mut wide);
+                    function.warm_start(&wide, state);
+                }
                 (None, _) => {}
             }
         }
@@ -165,8 +171,10 @@ impl<T: Element> TypedTable<T> {
             let range = KeyRange::new(keys[0], keys[keys.len() - 1].saturating_add(1));
             return Err(StoreError::NotOwned { table: self.name(), range });
         }
-        self.check_values(keys.len() as u64, self.width(), values)?;
-        state.map_or(Ok(()), |state| self.check_values(keys.len() as u64, self.state_width(), state))
+        let (count, largest) = (keys.len() as u64, T::DTYPE.largest());
+        self.check_numbers::<T>(count, self.width(), largest, values)?;
+        let check_state = |state| self.check_numbers::<T::Sum>(count, self.state_width(), largest, state);
+        state.map_or(Ok(()), check_state)
     }
 }
 

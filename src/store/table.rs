@@ -7,7 +7,7 @@ use super::typed::TypedTable;
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::Pool;
-use crate::wire::{DType, TableSpec};
+use crate::wire::{Bf16, DType, TableSpec};
 use std::sync::Arc;
 
 /// One shard's part of one table.
@@ -20,6 +20,7 @@ pub(super) enum Typed {
     F64(TypedTable<f64>),
     I64(TypedTable<i64>),
     U32(TypedTable<u32>),
+    Bf16(TypedTable<Bf16>),
 }
 
 macro_rules! each {
@@ -29,6 +30,7 @@ macro_rules! each {
             Typed::F64($table) => $call,
             Typed::I64($table) => $call,
             Typed::U32($table) => $call,
+            Typed::Bf16($table) => $call,
         }
     };
 }
@@ -63,7 +65,7 @@ impl Table {
     /// The table's owned ranges, without rows; all rows where the layout is dense.
     ///
     /// # Errors
-    /// When the spec asks for a dtype, width, size or update function that cannot be.
+    /// When the spec asks for a width, size or update function that cannot be.
     pub fn new(spec: &TableSpec, owned: &[KeyRange], pool: &Arc<Pool>) -> Result<Table, StoreError> {
         if spec.name.contains(char::is_control) {
             let reason = "its name holds a control character".to_owned();
@@ -73,12 +75,13 @@ impl Table {
             let reason = format!("width {} is not between 1 and {}", spec.width, limit::WIDTH);
             return Err(StoreError::Declaration { table: spec.name.clone(), reason });
         }
+        spec.filters.check(spec)?;
         let typed = match spec.dtype {
             DType::F32 => Typed::F32(TypedTable::new(spec, owned, pool)?),
             DType::F64 => Typed::F64(TypedTable::new(spec, owned, pool)?),
             DType::I64 => Typed::I64(TypedTable::new(spec, owned, pool)?),
             DType::U32 => Typed::U32(TypedTable::new(spec, owned, pool)?),
-            DType::Bf16 => return Err(StoreError::DType { table: spec.name.clone(), dtype: spec.dtype }),
+            DType::Bf16 => Typed::Bf16(TypedTable::new(spec, owned, pool)?),
         };
         Ok(Table { typed })
     }
@@ -107,7 +110,7 @@ impl Table {
     ///
     /// # Errors
     /// When keys are not strictly ascending or outside `range`, the range is not owned, the bytes of
-    /// `values` do not match, or a number is NaN or infinite.
+    /// `values` do not match, or a number is NaN, infinite or [too large](TableSpec::push_max).
     pub fn check_push(&self, range: KeyRange, keys: Option<&[u64]>, values: &[u8]) -> Result<(), StoreError> {
         each!(&self.typed, table => table.check_push(range, keys, values))
     }

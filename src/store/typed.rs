@@ -10,7 +10,7 @@ use super::element::Element;
 use super::index::{DenseIndex, Index, NO_SLOT};
 use super::rows::{Rows, Shape};
 use super::sorted::SortedIndex;
-use super::update::Update;
+use super::update::{Update, state_numbers};
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
 use crate::wire::{Consistency, Layout, TableSpec};
@@ -28,7 +28,7 @@ const BITMAP_START_BYTES: u64 = 16 << 20;
 const DENSE_KEYS_MAX: u64 = 1 << 30;
 
 /// One table of one element type.
-pub(super) struct TypedTable<T> {
+pub(super) struct TypedTable<T: Element> {
     pub(super) spec: TableSpec,
     /// Ordered, disjoint, not empty, neighbours merged.
     pub(super) owned: Vec<KeyRange>,
@@ -44,7 +44,7 @@ pub(super) struct TypedTable<T> {
     pub(super) slots: Vec<u32>,
     missing: Vec<u64>,
     moved: Vec<KeyRange>,
-    pub(super) block: super::push::Block<T>,
+    pub(super) block: super::block::Block<T::Sum>,
 }
 
 impl<T: Element> TypedTable<T> {
@@ -57,8 +57,8 @@ impl<T: Element> TypedTable<T> {
             let reason = format!("{span} dense keys are too many for one shard: use layout sparse or more shards");
             return Err(StoreError::Declaration { table: spec.name.clone(), reason });
         }
-        let bitmap = spec.layout == Layout::Sparse && bitmap_pays(spec, update.state_numbers(), span, 0);
-        let shape = shape_of(spec, &update, spec.layout == Layout::Sparse && !bitmap);
+        let bitmap = spec.layout == Layout::Sparse && bitmap_pays(spec, span, 0);
+        let shape = shape_of(spec, spec.layout == Layout::Sparse && !bitmap);
         let mut rows = Rows::new(pool, shape);
         let (index, key_count) = match (spec.layout, bitmap) {
             (Layout::Dense, _) => (Index::Dense(DenseIndex::new(&owned, &mut rows)), span),
@@ -78,7 +78,7 @@ impl<T: Element> TypedTable<T> {
             slots: Vec::new(),
             missing: Vec::new(),
             moved: Vec::new(),
-            block: super::push::Block::default(),
+            block: super::block::Block::default(),
         })
     }
 
@@ -89,7 +89,7 @@ impl<T: Element> TypedTable<T> {
 
     /// State numbers per key.
     pub(super) fn state_width(&self) -> usize {
-        self.update.state_numbers() * self.width()
+        state_numbers(self.spec.update) * self.width()
     }
 
     /// Fills `self.slots` with the slots of ascending owned keys and inserts those that are unknown.
@@ -206,10 +206,10 @@ impl<T: Element> TypedTable<T> {
     fn index_by_bits_where_it_pays(&mut self) -> bool {
         let span = self.owned.iter().map(|range| range.span()).fold(0, u64::saturating_add);
         let sorted = matches!(self.index, Index::Sorted(_));
-        if !sorted || !bitmap_pays(&self.spec, self.update.state_numbers(), span, self.key_count) {
+        if !sorted || !bitmap_pays(&self.spec, span, self.key_count) {
             return false;
         }
-        let mut rows = Rows::new(&self.pool, shape_of(&self.spec, &self.update, false));
+        let mut rows = Rows::new(&self.pool, shape_of(&self.spec, false));
         let mut bitmap = BitmapIndex::new(&self.owned);
         let mut targets = [NO_SLOT; 512];
         self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
@@ -229,16 +229,17 @@ impl<T: Element> TypedTable<T> {
 
 /// Whether presence bits cost less than the memory that ordered keys of this count would take, or
 /// so little that it does not matter.
-fn bitmap_pays(spec: &TableSpec, state_numbers: usize, span: u64, keys: u64) -> bool {
-    let row_bytes = spec.value_size() * (1 + state_numbers);
+fn bitmap_pays(spec: &TableSpec, span: u64, keys: u64) -> bool {
+    let state_bytes = usize::from(spec.width) * state_numbers(spec.update) * spec.dtype.accumulator().bytes();
+    let row_bytes = spec.value_size() + state_bytes;
     let least = BitmapIndex::bytes_least(span, row_bytes);
     least <= BITMAP_START_BYTES.max(keys.saturating_mul(8 + row_bytes as u64) / 2)
 }
 
-fn shape_of<T: Element>(spec: &TableSpec, update: &Update<T>, keys: bool) -> Shape {
+fn shape_of(spec: &TableSpec, keys: bool) -> Shape {
     let width = usize::from(spec.width);
     let sums = spec.consistency == Consistency::Sequential;
-    Shape { width, state_width: width * update.state_numbers(), keys, sums }
+    Shape { width, state_width: width * state_numbers(spec.update), keys, sums }
 }
 
 fn merge_neighbours(owned: &[KeyRange]) -> Vec<KeyRange> {

@@ -1,5 +1,6 @@
 //! Types of numbers in a table.
 
+use super::bf16::Bf16;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -30,16 +31,37 @@ impl DType {
         }
     }
 
-    /// The place of the first NaN or infinity among `numbers`, which are whole numbers of this type.
+    /// The type of sums and update state of such numbers.
     #[must_use]
-    pub fn first_not_finite(self, numbers: &[u8]) -> Option<usize> {
+    pub const fn accumulator(self) -> DType {
         match self {
-            DType::F32 => numbers.as_chunks().0.iter().position(|&bytes| !f32::from_le_bytes(bytes).is_finite()),
-            DType::F64 => numbers.as_chunks().0.iter().position(|&bytes| !f64::from_le_bytes(bytes).is_finite()),
-            // The upper half of a binary32 has all of its exponent.
+            DType::Bf16 => DType::F32,
+            same => same,
+        }
+    }
+
+    /// The largest finite number, for floats.
+    #[must_use]
+    pub const fn largest(self) -> f64 {
+        match self {
+            DType::F64 => f64::MAX,
+            _ => f32::MAX as f64,
+        }
+    }
+
+    /// The place of the first NaN, infinity or number beyond `largest` in size among `numbers`,
+    /// which are whole numbers of this type.
+    #[must_use]
+    pub fn first_beyond(self, largest: f64, numbers: &[u8]) -> Option<usize> {
+        // A comparison with NaN is false.
+        let is_within = |number: f64| number.abs() <= largest;
+        let within = |number: f32| number.abs() <= largest as f32;
+        match self {
+            DType::F32 => numbers.as_chunks().0.iter().position(|&bytes| !within(f32::from_le_bytes(bytes))),
+            DType::F64 => numbers.as_chunks().0.iter().position(|&bytes| !is_within(f64::from_le_bytes(bytes))),
             DType::Bf16 => {
-                let number = |bytes: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16);
-                numbers.as_chunks().0.iter().position(|&bytes| !number(bytes).is_finite())
+                let number = |bytes: [u8; 2]| f32::from(Bf16(u16::from_le_bytes(bytes)));
+                numbers.as_chunks().0.iter().position(|&bytes| !within(number(bytes)))
             }
             DType::U32 | DType::I64 => None,
         }
@@ -77,10 +99,14 @@ mod tests {
     use zerocopy::IntoBytes;
 
     #[test]
-    fn the_first_number_that_is_not_finite_is_found_in_every_type() {
-        assert_eq!(DType::F32.first_not_finite([1.0f32, f32::MAX, f32::NAN].as_bytes()), Some(2));
-        assert_eq!(DType::F64.first_not_finite([f64::NEG_INFINITY].as_bytes()), Some(0));
-        assert_eq!(DType::Bf16.first_not_finite([0x3f80u16, 0x7f80].as_bytes()), Some(1));
-        assert_eq!(DType::I64.first_not_finite([-1i64].as_bytes()), None);
+    fn the_first_number_that_is_not_finite_or_too_large_is_found_in_every_type() {
+        let first = |dtype: DType, numbers: &[u8]| dtype.first_beyond(f64::from(f32::MAX), numbers);
+        assert_eq!(first(DType::F32, [1.0f32, f32::MAX, f32::NAN].as_bytes()), Some(2));
+        assert_eq!(first(DType::F64, [f64::NEG_INFINITY].as_bytes()), Some(0));
+        assert_eq!(first(DType::Bf16, [0x3f80u16, 0x7f80].as_bytes()), Some(1));
+        assert_eq!(first(DType::I64, [-1i64].as_bytes()), None);
+        assert_eq!(DType::F32.first_beyond(1e15, [-1e15f32, 2e15].as_bytes()), Some(1));
+        assert_eq!(DType::F64.first_beyond(1e15, [1e15, f64::NAN].as_bytes()), Some(1));
+        assert_eq!(DType::Bf16.first_beyond(1.0, [0x3f80u16, 0xbf81].as_bytes()), Some(1));
     }
 }

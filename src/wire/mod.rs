@@ -10,6 +10,7 @@
 //! Invariant: an `RxFrame` exists only for bytes whose magic, version, lengths and checksum are
 //! right. What they mean is checked by `protocol`.
 
+mod bf16;
 mod control;
 mod dependency;
 mod dtype;
@@ -21,6 +22,7 @@ mod header;
 mod raw_header;
 mod table_spec;
 
+pub use bf16::Bf16;
 pub use control::{
     Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
 };
@@ -32,4 +34,4 @@ pub use filters::{Filters, FiltersError, FixedPointBits, Quantize};
 pub use frame::{Body, RxFrame, TxFrame};
 pub use header::{Flags, Header, Kind, Status};
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
-pub use table_spec::{Consistency, Ftrl, Layout, TableSpec, UpdateFunction};
+pub use table_spec::{Adagrad, Adam, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};

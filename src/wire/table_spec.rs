@@ -3,6 +3,7 @@
 use super::dtype::DType;
 use super::filters::Filters;
 use crate::id::TableId;
+use crate::limit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -35,6 +36,18 @@ impl TableSpec {
     pub fn value_size(&self) -> usize {
         self.dtype.bytes() * usize::from(self.width)
     }
+
+    /// The largest number, by size, that a push may hold, for floats; a push with a larger one, a NaN
+    /// or an infinity is refused whole.
+    #[must_use]
+    pub const fn push_max(&self) -> f64 {
+        match (self.update, self.dtype) {
+            (UpdateFunction::Assign, dtype) => dtype.largest(),
+            (UpdateFunction::Sum, DType::F64) => limit::SUMMAND_F64,
+            (UpdateFunction::Sum, _) => limit::SUMMAND_F32,
+            _ => limit::GRADIENT,
+        }
+    }
 }
 
 /// How a table lies in memory.
@@ -55,15 +68,45 @@ impl fmt::Display for Layout {
     }
 }
 
-/// What a server does with an aggregated push. Numbers are per key and element.
+/// What a server does with an aggregated push. Each number of a key stands for itself: `value`,
+/// `push` and the state are that number's. A key that is not pushed stays as it is.
+///
+/// Sum and assign exist for every dtype, the others for f32, f64 and bf16. Parameters are f32 and are
+/// widened in f64 tables. A bf16 table keeps its values in bf16 and computes in f32: pushes of an
+/// open step are summed in f32, state is f32, and the new value is rounded to the nearest bf16, ties
+/// to even.
+///
+/// No push makes a value or state infinite or NaN. A push with a number beyond
+/// [`limit::SUMMAND_F32`](crate::limit::SUMMAND_F32) or [`limit::SUMMAND_F64`](crate::limit::SUMMAND_F64)
+/// (sum) or [`limit::GRADIENT`](crate::limit::GRADIENT) (gradients) is refused whole, and what would
+/// still grow beyond the largest finite number stays there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum UpdateFunction {
-    /// value += push
+    /// value += push; integers wrap. A zero changes nothing.
     Sum,
-    /// value = push
+    /// value = push, zeros too.
     Assign,
-    /// FTRL-proximal (McMahan et al., KDD 2013, algorithm 1); push is the gradient, state is (z, n). f32 only.
+    /// FTRL-proximal (McMahan et al., KDD 2013, algorithm 1). The push is the gradient, the state
+    /// (z, n). A zero changes nothing.
     Ftrl(Ftrl),
+    /// Gradient descent: value -= rate * push. A zero changes nothing.
+    Sgd(Sgd),
+    /// AdaGrad with a diagonal matrix (Duchi, Hazan and Singer, JMLR 2011). The push is the gradient,
+    /// the state its sum of squares n: n += push^2, then
+    /// value -= rate * push / (sqrt(n) + epsilon). A zero changes nothing.
+    Adagrad(Adagrad),
+    /// Adam (Kingma and Ba, ICLR 2015, algorithm 1). The push is the gradient; a zero is a step like
+    /// any other, which moves the value along its mean. Steps are counted by number, at its own
+    /// pushes. The state is (m, v, a, b), all zero at first:
+    /// m = beta1 * m + (1 - beta1) * push, v = beta2 * v + (1 - beta2) * push^2; a and b follow m and
+    /// v for a push that is always 1, so they are the paper's 1 - beta1^t and 1 - beta2^t. Then
+    /// value -= rate * (m / a) / (sqrt(v / b) + epsilon).
+    Adam(Adam),
+    /// A step of the proximal gradient method (Parikh and Boyd, Foundations and Trends in
+    /// Optimization 2014, sections 4.2 and 6.5) for the norm l1 * |value| + l2 / 2 * value^2:
+    /// value = soft(value - rate * push, rate * l1) / (1 + rate * l2), where soft(x, t) is 0 for
+    /// |x| <= t and otherwise x moved by t towards 0. A zero still shrinks the value.
+    Prox(Prox),
 }
 
 impl fmt::Display for UpdateFunction {
@@ -74,6 +117,14 @@ impl fmt::Display for UpdateFunction {
             UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) => {
                 write!(f, "ftrl with alpha {alpha}, beta {beta}, l1 {l1}, l2 {l2}")
             }
+            UpdateFunction::Sgd(Sgd { rate }) => write!(f, "sgd with rate {rate}"),
+            UpdateFunction::Adagrad(Adagrad { rate, epsilon }) => {
+                write!(f, "adagrad with rate {rate}, epsilon {epsilon}")
+            }
+            UpdateFunction::Adam(Adam { rate, beta1, beta2, epsilon }) => {
+                write!(f, "adam with rate {rate}, beta1 {beta1}, beta2 {beta2}, epsilon {epsilon}")
+            }
+            UpdateFunction::Prox(Prox { rate, l1, l2 }) => write!(f, "prox with rate {rate}, l1 {l1}, l2 {l2}"),
         }
     }
 }
@@ -91,6 +142,46 @@ pub struct Ftrl {
     pub l2: f32,
 }
 
+/// Parameters of gradient descent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sgd {
+    /// Learning rate, positive.
+    pub rate: f32,
+}
+
+/// Parameters of AdaGrad.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Adagrad {
+    /// Learning rate, positive; the paper's eta.
+    pub rate: f32,
+    /// Keeps the first steps of small gradients small, positive; the paper's delta.
+    pub epsilon: f32,
+}
+
+/// Parameters of Adam, with the paper's names.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Adam {
+    /// Learning rate, positive; the paper's alpha.
+    pub rate: f32,
+    /// How slowly the mean of the gradients changes, at least 0 and below 1.
+    pub beta1: f32,
+    /// How slowly the mean of their squares changes, at least 0 and below 1.
+    pub beta2: f32,
+    /// Keeps the divisor from zero, positive.
+    pub epsilon: f32,
+}
+
+/// Parameters of the proximal gradient step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Prox {
+    /// Learning rate, positive.
+    pub rate: f32,
+    /// Strength of the L1 norm, which makes values exactly zero.
+    pub l1: f32,
+    /// Strength of the squared L2 norm; 0 for soft thresholding alone.
+    pub l2: f32,
+}
+
 /// Which pushes a pull must see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Consistency {
@@ -98,4 +189,20 @@ pub enum Consistency {
     Sequential,
     /// Whatever has arrived (async).
     Eventual,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn update_functions_are_printed_in_words() {
+        let words = |function: UpdateFunction| function.to_string();
+        assert_eq!(words(UpdateFunction::Sgd(Sgd { rate: 0.5 })), "sgd with rate 0.5");
+        let adagrad = UpdateFunction::Adagrad(Adagrad { rate: 0.1, epsilon: 0.001 });
+        assert_eq!(words(adagrad), "adagrad with rate 0.1, epsilon 0.001");
+        let adam = UpdateFunction::Adam(Adam { rate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 0.01 });
+        assert_eq!(words(adam), "adam with rate 0.001, beta1 0.9, beta2 0.999, epsilon 0.01");
+        assert_eq!(words(UpdateFunction::Prox(Prox { rate: 1.0, l1: 0.5, l2: 0.0 })), "prox with rate 1, l1 0.5, l2 0");
+    }
 }

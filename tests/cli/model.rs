@@ -27,6 +27,26 @@ fn a_model_goes_to_text_and_back_byte_by_byte() {
 }
 
 #[test]
+fn a_bf16_model_has_its_state_in_f32() {
+    let own = Folder::new();
+    let text = [
+        "# parashard-model 1",
+        "# state true",
+        "# table {\"name\":\"half\",\"dtype\":\"Bf16\",\"width\":2,\"key_end\":100,\"layout\":\"Sparse\",\
+         \"update\":{\"Adagrad\":{\"rate\":0.1,\"epsilon\":0.001}}}",
+        "# section {\"table\":0,\"begin\":0,\"end\":100}",
+        // 0.1 is no bf16, but an f32.
+        "7\t0.5\t-1\t0.1\t2.5",
+        "",
+    ];
+    let (text, model) = (own.write("text", text.join("\n")), own.path("model"));
+    done(&["model", "import", &text, "--output", &model]);
+    assert_eq!(done(&["model", "export", &model]).into_bytes(), own.read("text"));
+    let info = done(&["model", "info", &model]);
+    assert!(info.contains("2 x bf16 a key, keys below 100, sparse, adagrad with rate 0.1, epsilon 0.001"), "{info}");
+}
+
+#[test]
 fn a_wrong_line_of_a_model_text_is_named() {
     let own = Folder::new();
     let (golden, text) = (own.write("golden", GOLDEN), own.path("text"));

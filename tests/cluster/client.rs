@@ -1,12 +1,12 @@
 //! The public client API, as a program of another crate uses it. Scheduler and servers run in
 //! threads of this process, over real connections.
 
-use parashard::client::{ClientError, Cluster, KeyList, Offer, Shutdown, Workload};
+use parashard::client::{Bf16, ClientError, Cluster, KeyList, Offer, Shutdown, Workload};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess, Secret,
-    TableSpec, UpdateFunction, run_server,
+    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess,
+    Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -145,6 +145,25 @@ fn pushes_of_two_workers_add_up_in_every_type() {
         let values = wide.pull(&all).expect("fits").wait().expect("answered");
         assert_eq!((values[0], values[1], values[7 * 3 + 2], values[3]), (0.0, 2.0, 10.0, 0.0));
         assert!(cluster.statistics().bytes_pushed > 0);
+    });
+}
+
+#[test]
+fn a_bf16_table_learns_by_adagrad() {
+    let update = UpdateFunction::Adagrad(Adagrad { rate: 0.5, epsilon: 1e-6 });
+    let tables = vec![TableSpec { update, width: 2, ..table(0, "half", DType::Bf16) }];
+    Job::start(tables, 2, 1).run(1, |cluster| {
+        let table = cluster.table::<Bf16>("half").expect("a table");
+        let keys = keys(7);
+        let gradients = [3.0, 0.0].map(Bf16::from).repeat(keys.len());
+        table.push(&keys, gradients).expect("fits").wait().expect("applied");
+        let gradients = [4.0, -1.0].map(Bf16::from).repeat(keys.len());
+        table.push(&keys, gradients).expect("fits").wait().expect("applied");
+        let values = table.pull(&keys).expect("fits").wait().expect("answered");
+        // -0.5 * (3 / 3 + 4 / 5) and 0.5, rounded to bf16 after each push.
+        assert!(values.chunks(2).all(|row| row == [-0.9, 0.5].map(Bf16::from)), "{:?}", &values[..2]);
+        let error = table.push(&keys, vec![Bf16::from(1e16); 2 * keys.len()]).map(drop).expect_err("too large");
+        assert!(error.to_string().contains("beyond 1e15"), "{error}");
     });
 }
 

@@ -76,7 +76,7 @@ fn export_section(section: &SectionView<'_>, dtype: DType, output: &mut Output) 
         let _ = write!(text, "{key}");
         push_numbers(dtype, &section.values[row * value_size..(row + 1) * value_size], &mut text);
         if let Some(state) = section.state {
-            push_numbers(dtype, &state[row * state_size..(row + 1) * state_size], &mut text);
+            push_numbers(dtype.accumulator(), &state[row * state_size..(row + 1) * state_size], &mut text);
         }
         text.push(b'\n');
         if text.len() >= PIECE_BYTES {

@@ -158,7 +158,10 @@ impl Text {
         let [keys, values, states] = &mut section.arrays;
         let mut count = 0;
         for word in words {
-            parse_number(table.dtype, word, if count < width { values } else { states })?;
+            match count < width {
+                true => parse_number(table.dtype, word, values)?,
+                false => parse_number(table.dtype.accumulator(), word, states)?,
+            }
             count += 1;
         }
         if count != width + state {

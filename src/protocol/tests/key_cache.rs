@@ -13,18 +13,18 @@ const LIST_END: u64 = 1 << 20;
 const FIRSTS_KEY_BYTES: u32 = 101 * 8;
 
 /// A worker and two shards, and the requests that went from one to the others.
-struct Wired {
-    worker: Worker,
+pub(super) struct Wired {
+    pub(super) worker: Worker,
     shards: Vec<(NodeId, Server)>,
-    requests: Vec<RxFrame>,
+    pub(super) requests: Vec<RxFrame>,
     answers: Vec<Status>,
 }
 
-fn spec(filters: &str, consistency: Consistency) -> TableSpec {
+pub(super) fn spec(filters: &str, consistency: Consistency) -> TableSpec {
     TableSpec { key_end: LIST_END, filters: filters.parse().unwrap(), ..table(0, Layout::Sparse, consistency) }
 }
 
-fn wired(spec: TableSpec) -> Wired {
+pub(super) fn wired(spec: TableSpec) -> Wired {
     let shards = [FIRST, SECOND];
     let worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
     let mut wired = Wired { worker, shards: Vec::new(), requests: Vec::new(), answers: Vec::new() };
@@ -48,7 +48,7 @@ impl Wired {
     }
 
     /// Carries frames to and fro until nobody has more to say.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
             let asked: Vec<_> = drain(&mut self.worker).frames;
             let asked: Vec<_> = asked.into_iter().filter(|(to, _)| *to != NodeId::SCHEDULER).collect();
@@ -99,12 +99,12 @@ fn received_again(frame: &RxFrame) -> RxFrame {
     received(&TxFrame { header: frame.header, dependencies: body.dependencies.to_vec(), keys, values })
 }
 
-fn request(keys: &Keys) -> Request {
+pub(super) fn request(keys: &Keys) -> Request {
     Request { table: TableId(0), range: KeyRange::new(0, LIST_END), keys: Some(keys.clone()), after: Vec::new() }
 }
 
 /// `count` keys from `first` on, spread over both shards.
-fn keys(first: u64, count: u64) -> Keys {
+pub(super) fn keys(first: u64, count: u64) -> Keys {
     let distance = LIST_END / (count + 1);
     Keys::once(TxBuf::from_vec((0..count).map(|index| first + index * distance).collect()))
 }

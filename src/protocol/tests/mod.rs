@@ -4,6 +4,7 @@ mod key_cache;
 mod membership;
 mod scheduler;
 mod server;
+mod value_filter;
 mod worker;
 
 use super::{Identity, Input, Machine, Output};

@@ -10,7 +10,7 @@
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
 //! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `answer` takes
-//! replies, `resend` sends again, `work` asks for units of work.
+//! replies, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
 mod encode;
@@ -19,6 +19,7 @@ mod keys;
 mod operation;
 mod operations;
 mod resend;
+mod residual;
 mod shard;
 mod slicing;
 mod work;
@@ -35,6 +36,7 @@ use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo,
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
+use residual::ValueFilter;
 use shard::Shards;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -106,6 +108,8 @@ pub struct Worker {
     times: Vec<TableTime>,
     /// The lossless filters of each table.
     chains: Vec<filter::Chain>,
+    /// The value-changing filters of each table that has some.
+    value_filters: Vec<Option<ValueFilter>>,
     operations: Operations,
     /// How the request under way is cut.
     pieces: Vec<Piece>,
@@ -137,6 +141,7 @@ impl Worker {
             shards: Shards::default(),
             times: Vec::new(),
             chains: Vec::new(),
+            value_filters: Vec::new(),
             operations: Operations::new(),
             pieces: Vec::new(),
             held_marks: BTreeSet::new(),
@@ -182,6 +187,7 @@ impl Worker {
     pub fn push(&mut self, now: Nanos, request: &Request, values: TxBuf) -> Result<Timestamp, OperationError> {
         request.check(self.spec(request.table)?, Some(&values), self.is_cut(request))?;
         self.check_unfinished(request.table)?;
+        let values = self.filtered(request, values)?;
         let time = self.times[usize::from(request.table.0)].time;
         let timestamp = self.begin(now, Kind::Push, request, time, Some(&values), None)?;
         self.count_slices(request.table, timestamp);

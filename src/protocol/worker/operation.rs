@@ -68,8 +68,11 @@ impl Request {
                 refuse(format!("{} value bytes for {key_count} keys, expected {value_bytes}", values.len()))
             }
             // Checked here and not only by the shards, so that no slice of a bad push is applied.
-            Some(values) => match store::first_not_finite(spec.dtype, values) {
-                Some(index) => refuse(format!("number {index} of the values is NaN or infinite: nothing was sent")),
+            Some(values) => match store::first_beyond(spec, values) {
+                Some(index) => refuse(format!(
+                    "number {index} of the values is NaN, infinite or beyond {:e}: nothing was sent",
+                    spec.push_max()
+                )),
                 None => Ok(key_count),
             },
             None => Ok(key_count),

@@ -35,7 +35,8 @@ impl TableMeta {
         }
     }
 
-    /// State numbers for each number of a value, where the file has state.
+    /// State numbers for each number of a value, where the file has state; their type is the dtype's
+    /// [accumulator](DType::accumulator).
     #[must_use]
     pub fn state_numbers(&self) -> usize {
         state_numbers(self.update)
@@ -43,9 +44,9 @@ impl TableMeta {
 
     /// Bytes of one key in each array of a section.
     pub(super) fn row_bytes(&self, with_state: bool) -> [u64; 3] {
-        let value = self.dtype.bytes() as u64 * u64::from(self.width);
-        let state = if with_state { self.state_numbers() as u64 } else { 0 };
-        [8, value, value * state]
+        let (width, state_numbers) = (u64::from(self.width), if with_state { self.state_numbers() as u64 } else { 0 });
+        let state_number_bytes = self.dtype.accumulator().bytes() as u64;
+        [8, width * self.dtype.bytes() as u64, width * state_numbers * state_number_bytes]
     }
 }
 

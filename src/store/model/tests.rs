@@ -5,7 +5,7 @@ use crate::id::TableId;
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
 use crate::store::{StoreError, Table};
-use crate::wire::{Consistency, DType, Filters, Ftrl, Layout, TableSpec, UpdateFunction};
+use crate::wire::{Adam, Bf16, Consistency, DType, Filters, Ftrl, Layout, TableSpec, UpdateFunction};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
@@ -59,6 +59,10 @@ fn shards(spec: &TableSpec, cuts: &[u64]) -> Vec<(KeyRange, Table)> {
 }
 
 fn write(tables: &[Vec<(KeyRange, Table)>], with_state: bool) -> Vec<u8> {
+    write_as(&meta(), tables, with_state)
+}
+
+fn write_as(meta: &ModelMeta, tables: &[Vec<(KeyRange, Table)>], with_state: bool) -> Vec<u8> {
     let parts =
         || tables.iter().enumerate().flat_map(|(index, shards)| shards.iter().map(move |shard| (index as u32, shard)));
     let part = |(table, (range, shard)): (u32, &(KeyRange, Table))| {
@@ -66,7 +70,7 @@ fn write(tables: &[Vec<(KeyRange, Table)>], with_state: bool) -> Vec<u8> {
         (Part { table, range: *range, key_count: info.key_count }, info.bytes)
     };
     let (announced, bytes): (Vec<Part>, Vec<u64>) = parts().map(part).unzip();
-    let layout = ModelLayout::new(&meta(), &announced, with_state).unwrap();
+    let layout = ModelLayout::new(meta, &announced, with_state).unwrap();
     let mut file = vec![0; layout.file_bytes() as usize];
     let mut checksums = Vec::new();
     for (((_, (range, shard)), place), announced) in parts().zip(layout.places()).zip(bytes) {
@@ -193,6 +197,29 @@ fn a_loaded_table_goes_on_where_the_saved_one_was() {
     assert!(matches!(loaded.load(&[3, 3], &[0; 8], None), Err(StoreError::Unordered { .. })));
     assert!(matches!(loaded.load(&[KEY_END], &[0; 4], None), Err(StoreError::NotOwned { .. })));
     assert!(matches!(loaded.load(&[3], &[0; 8], None), Err(StoreError::ValueBytes { .. })));
+}
+
+#[test]
+fn a_bf16_model_keeps_its_state_in_f32() {
+    let update = UpdateFunction::Adam(Adam { rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+    let spec = TableSpec { dtype: DType::Bf16, width: 3, update, ..specs()[0].clone() };
+    let range = KeyRange::new(0, KEY_END);
+    let keys = [4, 9, 1 << 39];
+    let gradients = [0.5, -0.25, 0.0, 2.0, 1.0, 0.125, -4.0, 0.5, 1.0].map(Bf16::from);
+    let mut saved = Table::new(&spec, &[range], &Pool::unbounded()).unwrap();
+    saved.apply(range, range, Some(&keys), gradients.as_bytes());
+    assert_eq!(saved.section_info(range, true).bytes, 3 * (8 + 6 + 48));
+    let meta = ModelMeta { tables: vec![TableMeta::of(&spec)], metadata: Vec::new() };
+    let file = write_as(&meta, &[vec![(range, saved)]], true);
+    with_view(&file, |view| {
+        let view = view.unwrap();
+        view.verify().unwrap();
+        let section = view.sections()[0];
+        assert_eq!((section.values.len(), section.state.map(<[u8]>::len)), (3 * 6, Some(3 * 48)));
+        let mut loaded = Table::new(&spec, &[range], &Pool::unbounded()).unwrap();
+        loaded.load(section.keys, section.values, section.state).unwrap();
+        assert!(write_as(&meta, &[vec![(range, loaded)]], true) == file, "the loaded table is the saved one");
+    });
 }
 
 #[test]

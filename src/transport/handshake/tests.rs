@@ -51,11 +51,11 @@ fn every_wrong_hello_has_its_own_reason() {
 #[test]
 fn another_version_and_strangers_are_told_from_their_first_bytes() {
     let (_, mut hello) = ClientHandshake::new(&identity(WORKER), SERVER, [1; 32]);
-    hello[4] = 2;
+    hello[4] = 99;
     let reject = ServerHandshake::check_prefix(hello_prefix(&hello).expect("whole")).expect("one of ours");
     assert_eq!(
         reject.expect_err("another version").reason,
-        "protocol version 2 offered, this is version 1: run the same release on every node"
+        "protocol version 99 offered, this is version 2: run the same release on every node"
     );
     assert_eq!(ServerHandshake::check_prefix(b"GET / HT"), None);
 }

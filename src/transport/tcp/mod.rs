@@ -22,6 +22,7 @@ mod sender;
 mod session;
 mod slots;
 mod socket;
+mod spin;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -37,6 +38,7 @@ use mio::{Events, Interest, Poll, Token};
 use peer::Peer;
 use session::Session;
 use slots::Slots;
+use spin::Spin;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -67,7 +69,7 @@ pub struct TcpConfig {
     pub pool: Arc<Pool>,
     /// Gives 32 unpredictable bytes a call.
     pub random: Box<dyn FnMut() -> [u8; 32] + Send>,
-    /// How long a wait polls before it sleeps.
+    /// How long a wait polls before it sleeps, while messages come in quick succession.
     pub spin: Duration,
 }
 
@@ -77,7 +79,7 @@ pub struct TcpTransport {
     secret: Secret,
     pool: Arc<Pool>,
     random: Box<dyn FnMut() -> [u8; 32] + Send>,
-    spin: Duration,
+    spin: Spin,
     poll: Poll,
     events: Events,
     waker: Arc<mio::Waker>,
@@ -93,6 +95,8 @@ pub struct TcpTransport {
     advancing: Vec<usize>,
     /// Slots of sessions that may have bytes to read, in turn.
     readable: VecDeque<usize>,
+    /// Slot of the connection that spoke last.
+    talker: usize,
     /// Slots of sessions with queued frames that the kernel may take.
     writable: Vec<usize>,
     /// Events that wait for the next `rx_burst`.
@@ -127,7 +131,7 @@ impl TcpTransport {
             secret: config.secret,
             pool: config.pool,
             random: config.random,
-            spin: config.spin,
+            spin: Spin::new(config.spin),
             poll,
             events: Events::with_capacity(EVENTS_PER_POLL),
             waker: Arc::new(waker),
@@ -139,6 +143,7 @@ impl TcpTransport {
             timers: Timers::default(),
             advancing: Vec::new(),
             readable: VecDeque::new(),
+            talker: 0,
             writable: Vec::new(),
             pending: Vec::new(),
             polled: false,
@@ -191,6 +196,13 @@ impl Transport for TcpTransport {
     }
 
     fn queued_bytes(&self, peer: NodeId) -> usize {
+        if let Some(slot) = self.peers.get(&peer).and_then(|peer| peer.session) {
+            return match self.connections.at(slot) {
+                Some(Connection::Standing(session)) => session.queued_bytes(),
+                _ => 0,
+            };
+        }
+        // A connection that is being closed belongs to no peer's record any more.
         let sessions = self.connections.iter().filter_map(|connection| match connection {
             Connection::Standing(session) if session.peer == peer => Some(session.queued_bytes()),
             _ => None,

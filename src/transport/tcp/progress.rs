@@ -1,6 +1,7 @@
 //! The loop of the fabric: what the poller says, what the clock says, and whose turn it is.
 
 use super::receiver::{Origin, Turn};
+use super::spin::Look;
 use super::timers::Timer;
 use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER};
 use crate::id::Nanos;
@@ -67,6 +68,9 @@ impl TcpTransport {
                 Ok(Turn::Over) => self.readable.push_back(slot),
                 Err(reason) => self.lose(now, slot, reason),
             }
+            if incoming.len() > before {
+                self.talker = slot;
+            }
             // A turn that gave no frame was work as well.
             budget = budget.saturating_sub((incoming.len() - before).max(1));
         }
@@ -76,25 +80,45 @@ impl TcpTransport {
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.polled = true;
         if self.has_work() {
+            self.spin.arrived();
             self.woken = false;
             return self.collect(Some(Duration::ZERO)).map(|_| ());
         }
-        let mut rest = timeout;
-        if !self.spin.is_zero() {
-            let begin = Instant::now();
-            let spin = timeout.map_or(self.spin, |timeout| timeout.min(self.spin));
-            while begin.elapsed() < spin {
-                if self.collect(Some(Duration::ZERO))? {
-                    self.woken = false;
-                    return Ok(());
-                }
-                std::hint::spin_loop();
-            }
-            rest = timeout.map(|timeout| timeout.saturating_sub(begin.elapsed()));
+        if self.look_around(timeout)? {
+            self.spin.arrived();
         }
-        self.collect(rest)?;
         self.woken = false;
         Ok(())
+    }
+
+    /// Returns whether anything came before the time was over.
+    fn look_around(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        if self.spin.is_off() {
+            return self.collect(timeout);
+        }
+        let begin = Instant::now();
+        let budget = self.spin.budget(begin, timeout);
+        while !budget.is_zero() && begin.elapsed() < budget {
+            let found = match self.spin.next_look() {
+                Look::Talker => self.look_at_talker(),
+                Look::Poller => self.collect(Some(Duration::ZERO))?,
+            };
+            if found {
+                return Ok(true);
+            }
+        }
+        self.collect(timeout.map(|timeout| timeout.saturating_sub(begin.elapsed())))
+    }
+
+    /// Reads from the connection that spoke last without asking the poller.
+    fn look_at_talker(&mut self) -> bool {
+        let slot = self.talker;
+        let Some(Connection::Standing(session)) = self.connections.at_mut(slot) else { return false };
+        let found = session.look();
+        if found {
+            self.readable.push_back(slot);
+        }
+        found
     }
 
     /// Whether a sleep would leave something undone.

@@ -2,7 +2,9 @@
 //!
 //! One large read fills the staging buffer with as many small frames as there are. A body that is
 //! not there as a whole gets its block at once; the rest of it is read straight into that block,
-//! with a little room behind it for the next header. A header is checked before its body is allocated.
+//! with a little room behind it for the next header. Behind a large body another one is expected:
+//! then the read for its header is small, so that little of the body has to be copied from the
+//! staging buffer. A header is checked before its body is allocated.
 
 use crate::id::{JobId, NodeId};
 use crate::memory::{Block, Pool, RxBuf};
@@ -15,6 +17,8 @@ use std::sync::Arc;
 const STAGING_BYTES: usize = 64 * 1024;
 /// Room behind a body under way: what lands here of the next body has to be copied.
 const BEHIND_BODY_BYTES: usize = 2048;
+/// A body of more bytes costs more to copy than another read does.
+const BULK_BODY_BYTES: usize = 16 * 1024;
 /// Reads of one connection before others get their turn.
 const READS_PER_TURN: usize = 16;
 
@@ -66,11 +70,16 @@ pub(super) struct Receiver {
     end: usize,
     /// While a body is under way the staging buffer holds nothing before it.
     body: Option<Body>,
+    /// Whether the latest body was a large one.
+    expects_bulk: bool,
+    /// Whether the latest `look` emptied the socket.
+    drained: bool,
 }
 
 impl Receiver {
     pub(super) fn new() -> Receiver {
-        Receiver { staging: vec![0; STAGING_BYTES].into_boxed_slice(), begin: 0, end: 0, body: None }
+        let staging = vec![0; STAGING_BYTES].into_boxed_slice();
+        Receiver { staging, begin: 0, end: 0, body: None, expects_bulk: false, drained: false }
     }
 
     /// Takes frames from the stream, at most `frames_max`. `to_the_end` reads until the kernel
@@ -84,7 +93,7 @@ impl Receiver {
         frames_max: usize,
     ) -> Result<Turn, ReceiveError> {
         let incoming_max = incoming.len() + frames_max;
-        let mut drained = false;
+        let mut drained = std::mem::take(&mut self.drained) && !to_the_end;
         for _ in 0..READS_PER_TURN {
             self.parse(origin, incoming, incoming_max)?;
             if incoming.len() >= incoming_max {
@@ -105,12 +114,25 @@ impl Receiver {
         Ok(Turn::Over)
     }
 
+    /// One read of a stream that `receive` has drained, by somebody who has not asked the poller.
+    /// Returns whether `receive` has something to do: bytes, or the end.
+    pub(super) fn look(&mut self, stream: &TcpStream) -> bool {
+        match self.fill(stream) {
+            Ok((bytes, asked)) => {
+                self.drained = bytes > 0 && bytes < asked;
+                true
+            }
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+
     /// One read into wherever the next bytes belong. Returns the bytes read and the bytes asked for.
     fn fill(&mut self, mut stream: &TcpStream) -> io::Result<(usize, usize)> {
         let Some(body) = &mut self.body else {
             self.staging.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
-            let room = &mut self.staging[self.end..];
+            let room_end = if self.expects_bulk { self.end + BEHIND_BODY_BYTES } else { STAGING_BYTES };
+            let room = &mut self.staging[self.end..room_end];
             let asked = room.len();
             let bytes = stream.read(room)?;
             self.end += bytes;
@@ -154,6 +176,7 @@ impl Receiver {
         let (raw, header) = RxFrame::decode_header(staged)?;
         check_origin(origin, &header)?;
         self.begin += HEADER_BYTES;
+        self.expects_bulk = header.body_bytes() > BULK_BODY_BYTES;
         if header.body_bytes() == 0 {
             let frame = RxFrame::new(&raw, header, RxBuf::empty())?;
             incoming.push(Incoming::Frame { from: origin.peer, frame });

@@ -144,6 +144,12 @@ impl Session {
         }
     }
 
+    /// Reads once without asking the poller. Returns whether the session must now be put among those
+    /// to read from.
+    pub(super) fn look(&mut self) -> bool {
+        !self.in_readable && self.receiver.look(&self.stream) && self.announce(false)
+    }
+
     /// Ends the connection as a failing network would.
     pub(super) fn cut(&self) {
         // An error means that it is cut already.

@@ -36,6 +36,10 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    pub(super) fn at(&self, slot: usize) -> Option<&T> {
+        self.values.get(slot)?.as_ref()
+    }
+
     pub(super) fn at_mut(&mut self, slot: usize) -> Option<&mut T> {
         self.values.get_mut(slot)?.as_mut()
     }

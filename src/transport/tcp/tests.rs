@@ -64,7 +64,12 @@ impl Net {
 
     /// A server and a worker that dials it, connected.
     fn pair() -> Net {
-        let mut net = Net::new(vec![open(config(SERVER, 1)), open(config(WORKER, 1))]);
+        Net::connect(vec![open(config(SERVER, 1)), open(config(WORKER, 1))])
+    }
+
+    /// The second dials the first, which is the server.
+    fn connect(nodes: Vec<TcpTransport>) -> Net {
+        let mut net = Net::new(nodes);
         net.dial(1, SERVER, 0);
         net.run("both to be up", |net| net.told.iter().all(|told| told.iter().any(is_up)));
         net

@@ -4,6 +4,7 @@
 
 pub(crate) mod block;
 pub(crate) mod control;
+pub(crate) mod filter;
 pub(crate) mod frame;
 pub(crate) mod model;
 pub(crate) mod rows;
@@ -13,10 +14,11 @@ mod scratch;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 5] = [
+pub(crate) const TARGETS: [Target; 6] = [
     ("frame", frame::frame),
     ("control", control::control),
     ("rows", rows::rows),
     ("block", block::block),
     ("model", model::model),
+    ("filter", filter::filter),
 ];

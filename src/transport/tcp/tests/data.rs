@@ -106,3 +106,40 @@ fn a_waker_ends_a_wait_even_when_it_comes_first() {
     node.wait(None).expect("woken by another thread");
     thread.join().expect("no panic");
 }
+
+#[test]
+fn an_idle_transport_sleeps_however_long_it_may_poll() {
+    let nodes = [SERVER, WORKER].map(|node| open(TcpConfig { spin: Duration::from_micros(100), ..config(node, 1) }));
+    let mut net = Net::connect(nodes.into());
+    net.send(1, SERVER, vec![frame(WORKER, 1, 1, 4)]);
+    net.run("the frame", |net| net.frames(0).count() == 1);
+    let before = thread_cpu_time();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(1) {
+        let now = net.now();
+        net.nodes[0].rx_burst(now, &mut net.told[0], 64);
+        net.nodes[0].wait(Some(Duration::from_millis(20))).expect("a poller");
+    }
+    let spent = thread_cpu_time() - before;
+    assert!(spent < Duration::from_millis(10), "{spent:?} of one second");
+}
+
+/// Time that this thread has run, from the scheduler's own count.
+fn thread_cpu_time() -> Duration {
+    let counts = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a count");
+    Duration::from_nanos(counts.split(' ').next().and_then(|run| run.parse().ok()).expect("nanoseconds"))
+}
+
+#[test]
+fn frames_of_all_sizes_arrive_while_waits_poll() {
+    let nodes = [SERVER, WORKER].map(|node| open(TcpConfig { spin: Duration::from_millis(5), ..config(node, 1) }));
+    let mut net = Net::connect(nodes.into());
+    let sizes = [4, 20_000, 300_000, 0, 70_000, 16_384, 16_385, 100, 300_000, 300_000, 4];
+    for round in 0..20 {
+        let frames = sizes.iter().enumerate().map(|(i, &bytes)| frame(WORKER, round * 100 + i as u64, 1, bytes));
+        net.send(1, SERVER, frames.collect());
+        net.run("all frames", |net| net.frames(0).count() == sizes.len());
+        net.frames(0).for_each(check);
+        net.told[0].clear();
+    }
+}

@@ -60,14 +60,14 @@ fn another_version_is_named() {
     let mut net = Net::pair();
     let own = Identity { node: WORKER, incarnation: Incarnation(1), job: JOB, generation: Generation(0) };
     let (_, mut hello) = ClientHandshake::new(&own, SERVER, [0; 32]);
-    hello[4] = 2;
+    hello[4] = 99;
     let mut stream = raw_stream(&net);
     // Another version's hello may be shorter, or longer.
     stream.write_all(&hello[..20]).expect("sends");
     let reply = read_to_end(&mut net, &mut stream);
     assert_eq!(reply.len(), REPLY_BYTES);
     let text = String::from_utf8_lossy(&reply);
-    assert!(text.contains("protocol version 2 offered, this is version 1"), "{text}");
+    assert!(text.contains("protocol version 99 offered, this is version 2"), "{text}");
 }
 
 #[test]

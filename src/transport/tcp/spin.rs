@@ -1,0 +1,97 @@
+//! When a wait polls instead of sleeping at once.
+//!
+//! A sleep costs two wake-ups of the system, several times what a round trip of polls costs. But
+//! polling pays only while the next message is near, so a wait polls only when the last one came a
+//! short while ago: an idle node sleeps, whatever the limit.
+
+use std::time::{Duration, Instant};
+
+/// A message keeps waits polling for this many times the limit.
+const WARM_LIMITS: u32 = 20;
+/// Of so many looks one asks the poller; the others read from the connection that spoke last.
+const LOOKS_PER_POLL: u32 = 8;
+
+/// Where a wait that polls looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// At the connection that spoke last, where the next message most likely comes from.
+    Talker,
+    /// At everything.
+    Poller,
+}
+
+#[derive(Debug)]
+pub(super) struct Spin {
+    limit: Duration,
+    last_arrival: Option<Instant>,
+    looks: u32,
+}
+
+impl Spin {
+    pub(super) fn new(limit: Duration) -> Spin {
+        Spin { limit, last_arrival: None, looks: 0 }
+    }
+
+    /// Whether no wait ever polls.
+    pub(super) fn is_off(&self) -> bool {
+        self.limit.is_zero()
+    }
+
+    /// Something has arrived.
+    pub(super) fn arrived(&mut self) {
+        if !self.is_off() {
+            self.last_arrival = Some(Instant::now());
+        }
+    }
+
+    /// How long a wait that begins at `begin` and ends after `timeout` at the latest polls.
+    pub(super) fn budget(&self, begin: Instant, timeout: Option<Duration>) -> Duration {
+        let is_warm = self.last_arrival.is_some_and(|at| begin.duration_since(at) < self.limit * WARM_LIMITS);
+        if is_warm { timeout.map_or(self.limit, |timeout| timeout.min(self.limit)) } else { Duration::ZERO }
+    }
+
+    /// Where to look next. Counted over all waits, so that nobody who is not the talker is forgotten.
+    pub(super) fn next_look(&mut self) -> Look {
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(LOOKS_PER_POLL) {
+            // The message may have to come from a thread that waits for this core.
+            std::thread::yield_now();
+            Look::Poller
+        } else {
+            std::hint::spin_loop();
+            Look::Talker
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_polls_only_while_messages_are_near() {
+        let limit = Duration::from_micros(100);
+        let mut spin = Spin::new(limit);
+        let now = Instant::now();
+        assert_eq!(spin.budget(now, None), Duration::ZERO);
+        spin.arrived();
+        let last = spin.last_arrival.expect("just set");
+        assert_eq!(spin.budget(last + limit * 2, None), limit);
+        assert_eq!(spin.budget(last, Some(limit / 2)), limit / 2);
+        assert_eq!(spin.budget(last + limit * 21, None), Duration::ZERO);
+    }
+
+    #[test]
+    fn waits_that_end_at_their_first_look_come_to_the_poller_as_well() {
+        let mut spin = Spin::new(Duration::from_micros(1));
+        let polls = (0..LOOKS_PER_POLL * 5).filter(|_| spin.next_look() == Look::Poller).count();
+        assert_eq!(polls, 5);
+    }
+
+    #[test]
+    fn no_limit_is_no_polling() {
+        let mut spin = Spin::new(Duration::ZERO);
+        spin.arrived();
+        assert_eq!(spin.budget(Instant::now(), None), Duration::ZERO);
+    }
+}
