@@ -134,7 +134,6 @@ fn a_job_that_runs_already_is_joined() {
     let job_id = format!("{:x}", job.config.job.0);
     let rows = rows(&[
         "latency",
-        "--no-pin",
         "--scheduler",
         &job.config.scheduler,
         "--job",
