@@ -22,7 +22,11 @@ mod dense;
 mod first_push;
 
 use crate::cluster::table;
-use crate::sample::{Draw, median, write_rows};
+use crate::machine::Machine;
+use crate::options::Options;
+use crate::report::{Plot, Report, Row};
+use crate::sample::{Draw, median};
+use crate::timing::median_ratio;
 use ahash::RandomState;
 use anyhow::Result;
 use hashbrown::HashMap;
@@ -30,7 +34,6 @@ use parashard::keyspace::KeyRange;
 use parashard::memory::Pool;
 use parashard::node::Layout;
 use parashard::store::{Positions, Table};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,6 +47,8 @@ const SIZES: [(usize, usize); 5] = [
     (10_000_000, 1_000_000),
     (10_000_000, 10_000_000),
 ];
+/// The same with `--quick`.
+const QUICK_SIZE: (usize, usize) = (10_000, 1_000);
 /// Lists of keys that take turns.
 const LISTS: usize = 8;
 /// Keys of all lists together, at most.
@@ -69,19 +74,29 @@ struct Request {
     positions: Positions,
 }
 
-/// Measures everything `runs` times, interleaved, and prints the medians.
-pub(crate) fn run(runs: usize, json: Option<&Path>) -> Result<()> {
+/// Measures everything, the runs interleaved, and publishes the rows.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let runs = usize::from(options.runs);
+    let placement = options.placement()?;
+    placement.on_client()?;
     let mut points = Vec::new();
-    for (store, request) in SIZES {
+    for (store, request) in options.amount(SIZES.to_vec(), vec![QUICK_SIZE]) {
         points.extend(sparse(store, request, runs)?);
     }
     points.extend(first_push::measure(runs)?);
-    println!("aggregation on one core, f32 sums, ns a key, medians of {runs} runs ({})", parashard::simd::level());
-    print_table(&points);
     let dense = dense::measure(runs)?;
-    dense.print();
-    points.extend(dense.points);
-    json.map_or(Ok(()), |path| write_json(&points, path))
+    let mut rows: Vec<Row> = points.iter().map(|point| point.row(&points, dense.largest_triad())).collect();
+    rows.extend(dense.rows());
+    let report = Report {
+        title: "aggregate: adding a push to a table, one core, f32 sums".to_owned(),
+        machine: Machine::look(&placement),
+        before: &["store", "request"],
+        after: &["x_hashbrown", "gb_per_s"],
+        plot: Plot::Bars { y: "ns_per_key", label: &["store", "request"] },
+        rows,
+        notes: Vec::new(),
+    };
+    report.publish(options)
 }
 
 fn sparse(store: usize, request: usize, runs: usize) -> Result<Vec<Point>> {
@@ -169,37 +184,26 @@ impl Point {
         self.ns_per_key.push(start.elapsed().as_nanos() as f64 / (rounds * keys) as f64);
     }
 
-    fn median(&self) -> f64 {
-        median(&self.ns_per_key).unwrap_or(f64::NAN)
+    /// Beside the hash map of the same sizes, and beside the triad: what a key would cost if only the
+    /// memory counted and the keys lay side by side.
+    fn row(&self, points: &[Point], triad: Option<&Point>) -> Row {
+        let mut row = Row::new(self.name, self.request as u64);
+        row.median = median(&self.ns_per_key);
+        row.unit = "ns/key";
+        row.rate = row.median.map(|ns| 1e3 / ns);
+        row.rate_unit = "Mkeys/s";
+        if let Some(triad) = triad {
+            row.limit = median(&triad.ns_per_key);
+            row.limit_name = "triad";
+            row.share_of_limit = median_ratio(&triad.ns_per_key, &self.ns_per_key);
+        }
+        let of_size = |other: &&Point| (other.store, other.request) == (self.store, self.request);
+        let hashed = points.iter().filter(of_size).find(|other| other.name == "hashbrown");
+        // The map would have to grow for new keys, which is not what was measured.
+        let hashed = hashed.filter(|_| self.name != "first_push");
+        let ratio = hashed.and_then(|hashed| median_ratio(&hashed.ns_per_key, &self.ns_per_key));
+        let ns_per_key = row.median;
+        let row = row.with("store", self.store).with("request", self.request).with("ns_per_key", ns_per_key);
+        row.with("x_hashbrown", ratio)
     }
-}
-
-fn print_table(points: &[Point]) {
-    println!("{:<12} {:>11} {:>11} {:>9} {:>12}", "way", "store", "request", "ns/key", "x hashbrown");
-    for point in points {
-        let of_size = |other: &&Point| (other.store, other.request) == (point.store, point.request);
-        let hashed = points.iter().filter(of_size).find(|other| other.name == "hashbrown").map(Point::median);
-        let ratio = hashed.filter(|_| point.name != "first_push").map(|hashed| hashed / point.median());
-        println!(
-            "{:<12} {:>11} {:>11} {:>9.2} {:>12}",
-            point.name,
-            point.store,
-            point.request,
-            point.median(),
-            ratio.map_or(String::new(), |ratio| format!("{ratio:.1}"))
-        );
-    }
-}
-
-fn write_json(points: &[Point], path: &Path) -> Result<()> {
-    let row = |point: &Point| {
-        serde_json::json!({
-            "name": point.name,
-            "store": point.store,
-            "request": point.request,
-            "ns_per_key": point.median(),
-        })
-    };
-    let rows: Vec<_> = points.iter().map(row).collect();
-    write_rows(path, &rows)
 }

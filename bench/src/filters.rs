@@ -27,7 +27,7 @@ const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
 /// How long one training may take.
 const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is compared; the first is what the others are held against.
-const SETS: [&str; 9] = [
+const SETS: [&str; 10] = [
     "none",
     "key_cache",
     "pack_keys",
@@ -35,8 +35,9 @@ const SETS: [&str; 9] = [
     "snappy",
     "key_cache,pack_keys,nonzero,snappy",
     "bf16",
-    "fixed_point",
-    "random_skip",
+    "fixed_point:16",
+    "fixed_point:8",
+    "random_skip:0.5",
 ];
 
 /// Arguments of `filters`.
@@ -100,7 +101,7 @@ pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
         machine: Machine::look(&Placement::choose(None, true)?),
         before: &["sent_pass_1", "sent_later", "received_pass_1", "received_later", "sent_to_none"],
         after: &["log_loss", "speed_to_none"],
-        plot: Plot::Bars { y: "sent_later", label: &[] },
+        plot: Plot::Bars { y: "median", label: &[] },
         rows: points.iter().map(|point| point.row(base)).collect(),
         notes,
     };
@@ -172,6 +173,7 @@ impl Point {
         let base_speed = base.each(|figures| Some(figures.examples_per_second));
         let of = |figure: fn(&Figures) -> Option<f64>| median(&self.each(figure));
         let mut row = Row::new(self.set.clone(), 1);
+        row.median = median(&sent_later);
         row.unit = "bytes/example";
         row.rate = median(&examples_per_second);
         row.rate_unit = "examples/s";

@@ -85,7 +85,9 @@ pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
 
 impl Mode {
     fn local(wait: Wait, placement: &Placement) -> Result<Mode> {
-        let job = Job::start(vec![table(0, "sparse", KEY_END, Layout::Sparse)], wait, placement)?;
+        let mut spec = table(0, "sparse", KEY_END, Layout::Sparse);
+        spec.filters.key_cache = true;
+        let job = Job::start(vec![spec], wait, placement)?;
         Mode::new(job, wait, Some(PingPong::start(placement, wait)?))
     }
 

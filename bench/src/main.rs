@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Bandwidth(bandwidth) => bandwidth::run(bandwidth),
         Command::PushPull(push_pull) => push_pull::run(push_pull),
         Command::Sparse(sparse) => sparse::run(sparse),
-        Command::Aggregate(options) => aggregate::run(usize::from(options.runs), options.json.as_deref()),
+        Command::Aggregate(options) => aggregate::run(options),
         Command::Filters(filters) => filters::run(filters),
     }
 }

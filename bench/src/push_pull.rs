@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: &TableOptions) -> Result<()> {
     let job = if is_remote {
         Job::join(remote, wait)?
     } else {
-        let tables = vec![table(0, "sparse", KEY_END, Layout::Sparse), table(1, "dense", ELEMENTS, Layout::Dense)];
+        let mut tables = vec![table(0, "sparse", KEY_END, Layout::Sparse), table(1, "dense", ELEMENTS, Layout::Dense)];
+        tables[0].filters.key_cache = true;
         Job::start(tables, wait, &placement)?
     };
     // A job that runs already has one table for us, of either kind.

@@ -1,7 +1,4 @@
-//! Drawn keys, medians, and the rows of `--json`.
-
-use anyhow::{Context, Result};
-use std::path::Path;
+//! Drawn keys and medians.
 
 /// A stream of numbers that depends on its seed alone (SplitMix64).
 pub(crate) struct Draw(u64);
@@ -57,12 +54,6 @@ pub(crate) fn median(numbers: &[f64]) -> Option<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
-}
-
-/// Writes one row a measured point.
-pub(crate) fn write_rows(path: &Path, rows: &[serde_json::Value]) -> Result<()> {
-    std::fs::write(path, serde_json::to_string_pretty(rows)? + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -60,6 +60,12 @@ enum Way {
     Pull,
 }
 
+impl Way {
+    fn is_cached(self) -> bool {
+        matches!(self, Way::PushCached | Way::PullCached)
+    }
+}
+
 struct Point {
     way: Way,
     depth: usize,
@@ -84,7 +90,8 @@ struct Bench<'a> {
     draw: Draw,
     first_tables: usize,
     firsts_a_run: usize,
-    is_remote: bool,
+    /// In a job that runs already, whether its table has a key cache.
+    remote_remembers: Option<bool>,
     is_quick: bool,
 }
 
@@ -168,7 +175,10 @@ fn tables(firsts: usize) -> Vec<TableSpec> {
         _ => first_name(index - 2),
     };
     let count = u16::try_from(firsts + 2).unwrap_or(u16::MAX);
-    (0..count).map(|id| table(id, &name(usize::from(id)), KEY_END, Layout::Sparse)).collect()
+    let mut tables: Vec<TableSpec> =
+        (0..count).map(|id| table(id, &name(usize::from(id)), KEY_END, Layout::Sparse)).collect();
+    tables[0].filters.key_cache = true;
+    tables
 }
 
 fn first_name(index: usize) -> String {
@@ -190,19 +200,24 @@ fn filled(table: &Table, count: usize) -> Values<f32> {
 impl Bench<'_> {
     fn new(job: &Job, keys: usize, firsts_a_run: usize, is_remote: bool, is_quick: bool) -> Result<Bench<'_>> {
         let mut draw = Draw::new(keys as u64);
-        let key_end = job.table("plain", Layout::Sparse)?.spec().key_end;
-        let keys = Arc::new(draw.keys(keys, key_end));
-        let bench = Bench { job, keys, draw, first_tables: 0, firsts_a_run, is_remote, is_quick };
+        let spec = job.table("plain", Layout::Sparse)?.spec().clone();
+        let keys = Arc::new(draw.keys(keys, spec.key_end));
+        let remote_remembers = is_remote.then_some(spec.filters.key_cache);
+        let bench = Bench { job, keys, draw, first_tables: 0, firsts_a_run, remote_remembers, is_quick };
         for name in ["cached", "plain"] {
             let table = job.table(name, Layout::Sparse)?;
-            table.push(&KeyList::new(bench.keys.to_vec())?, filled(&table, bench.keys.len()))?.wait()?;
+            table.push(&KeyList::from_shared(Arc::clone(&bench.keys))?, filled(&table, bench.keys.len()))?.wait()?;
         }
         Ok(bench)
     }
 
     fn points(&self) -> Vec<Point> {
         let ways = [Way::PushCached, Way::Push, Way::PushFirst, Way::PullCached, Way::Pull];
-        let ways = ways.into_iter().filter(|way| !self.is_remote || !matches!(way, Way::PushCached | Way::PullCached));
+        let remembers = self.remote_remembers;
+        // A job that runs already has one table; whether it remembers lists decides what is measured.
+        let ways = ways.into_iter().filter(move |way| {
+            remembers.is_none_or(|remembers| *way == Way::PushFirst || way.is_cached() == remembers)
+        });
         let at = |depth| move |way| Point { way, depth, series: Series::default() };
         // A table is pushed to for the first time once; there is nothing to keep outstanding.
         let deep = ways.clone().filter(|way| *way != Way::PushFirst);
@@ -212,36 +227,36 @@ impl Bench<'_> {
     fn measure(&mut self, point: &mut Point) -> Result<()> {
         let count = self.keys.len();
         let pace = Pace { warm_up: 1, rounds: rounds(count, point.depth, self.is_quick), depth: point.depth };
-        let name = if matches!(point.way, Way::PushCached | Way::PullCached) { "cached" } else { "plain" };
+        let name = if point.way.is_cached() { "cached" } else { "plain" };
         let table = self.job.table(name, Layout::Sparse)?;
         let keys = Arc::clone(&self.keys);
         match point.way {
             Way::PushCached | Way::Push => point.series.run(
                 pace,
-                || Ok((keys.to_vec(), filled(&table, count))),
-                |(keys, values)| Ok(table.push(&KeyList::new(keys)?, values)?),
+                || Ok((Arc::clone(&keys), filled(&table, count))),
+                |(keys, values)| Ok(table.push(&KeyList::from_shared(keys)?, values)?),
                 |push| Ok(push.wait().map(drop)?),
             ),
             Way::PullCached | Way::Pull => point.series.run(
                 pace,
-                || Ok(keys.to_vec()),
-                |keys| Ok(table.pull(&KeyList::new(keys)?)?),
+                || Ok(Arc::clone(&keys)),
+                |keys| Ok(table.pull(&KeyList::from_shared(keys)?)?),
                 |pull| Ok(pull.wait().map(drop)?),
             ),
             Way::PushFirst => point.series.run(
                 Pace { warm_up: 0, rounds: self.firsts_a_run, depth: 1 },
                 || self.first(count),
-                |(table, keys, values)| Ok(table.push(&KeyList::new(keys)?, values)?),
+                |(table, keys, values)| Ok(table.push(&KeyList::from_shared(keys)?, values)?),
                 |push| Ok(push.wait().map(drop)?),
             ),
         }
     }
 
     /// New keys for the next table that nobody has pushed to; in a job that runs already, for its table.
-    fn first(&mut self, count: usize) -> Result<(Table, Vec<u64>, Values<f32>)> {
+    fn first(&mut self, count: usize) -> Result<(Table, Arc<Vec<u64>>, Values<f32>)> {
         let table = self.job.table(&first_name(self.first_tables), Layout::Sparse)?;
         self.first_tables += 1;
-        let keys = self.draw.keys(count, table.spec().key_end);
+        let keys = Arc::new(self.draw.keys(count, table.spec().key_end));
         let values = filled(&table, count);
         Ok((table, keys, values))
     }

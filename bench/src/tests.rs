@@ -134,7 +134,6 @@ fn a_job_that_runs_already_is_joined() {
     let job_id = format!("{:x}", job.config.job.0);
     let rows = rows(&[
         "latency",
-        "--no-pin",
         "--scheduler",
         &job.config.scheduler,
         "--job",
@@ -146,6 +145,16 @@ fn a_job_that_runs_already_is_joined() {
     ]);
     named(&rows, "push_1key", &["p50_us"]);
     assert!(rows.iter().all(|row| row["limit"].is_null()), "the limit of another network is not known");
+}
+
+#[test]
+fn aggregation_is_held_against_a_hash_map_and_the_triad() {
+    let rows = rows(&["aggregate"]);
+    for name in ["remembered", "first_sight", "hashbrown", "two_pointer", "first_push", "dense"] {
+        named(&rows, name, &["request", "ns_per_key", "limit", "share_of_limit"]);
+    }
+    named(&rows, "remembered", &["store", "x_hashbrown"]);
+    named(&rows, "dense", &["store", "gb_per_s"]);
 }
 
 #[test]

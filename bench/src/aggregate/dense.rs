@@ -2,6 +2,7 @@
 
 use super::Point;
 use crate::cluster::table;
+use crate::report::Row;
 use anyhow::Result;
 use parashard::keyspace::KeyRange;
 use parashard::memory::{Array, Pool};
@@ -19,7 +20,7 @@ const BYTES_PER_ELEMENT: f64 = 12.0;
 
 /// Dense pushes, and the triads beside them.
 pub(super) struct Dense {
-    pub(super) points: Vec<Point>,
+    points: Vec<Point>,
     triads: Vec<Point>,
 }
 
@@ -61,16 +62,18 @@ impl Point {
 }
 
 impl Dense {
-    pub(super) fn print(&self) {
-        for (point, triad) in self.points.iter().zip(&self.triads) {
-            let [own, limit] = [point, triad].map(|point| BYTES_PER_ELEMENT / point.median());
-            println!(
-                "dense        {:>11} {:>11} {:>9.3}    {own:.1} GB/s, {:.0} % of the triad's {limit:.1}",
-                point.store,
-                point.request,
-                point.median(),
-                100.0 * own / limit
-            );
-        }
+    /// The triad over arrays that no cache holds.
+    pub(super) fn largest_triad(&self) -> Option<&Point> {
+        self.triads.last()
+    }
+
+    /// Each size beside its triad.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let row = |(point, triad): (&Point, &Point)| {
+            let row = point.row(&[], Some(triad));
+            let gb_per_s = row.median.map(|ns| BYTES_PER_ELEMENT / ns);
+            row.with("gb_per_s", gb_per_s)
+        };
+        self.points.iter().zip(&self.triads).map(row).collect()
     }
 }

@@ -22,9 +22,11 @@ const COLOURS: [RGBColor; 8] = [
 ];
 
 /// Width of the legend at the right of the lines.
-const LEGEND_WIDTH: u32 = 250;
-/// Height of a bar with its distance to the next, and of a line of the legend.
-const LINE_HEIGHT: i32 = 26;
+const LEGEND_WIDTH: u32 = 260;
+/// Height of a line of the legend.
+const LEGEND_HEIGHT: i32 = 20;
+/// Height of a bar with its distance to the next.
+const BAR_HEIGHT: i32 = 26;
 
 /// What the drawing shows.
 pub(crate) enum Plot {
@@ -48,8 +50,11 @@ impl Report {
         let mut text = String::new();
         {
             let height = match self.plot {
-                Plot::Lines { .. } => SIZE.1,
-                Plot::Bars { .. } => 120 + LINE_HEIGHT as u32 * u32::try_from(self.rows.len())?,
+                Plot::Lines { x, series } => {
+                    let entries = self.lines(x, series).len() + self.limits(x).len();
+                    SIZE.1.max(120 + LEGEND_HEIGHT as u32 * u32::try_from(entries)?)
+                }
+                Plot::Bars { .. } => 120 + BAR_HEIGHT as u32 * u32::try_from(self.rows.len())?,
             };
             let area = SVGBackend::with_string(&mut text, (SIZE.0, height)).into_drawing_area();
             self.draw(&area).map_err(|error| anyhow!("cannot draw: {error}"))?;
@@ -94,7 +99,7 @@ impl Report {
         let mut explain = |label: &str, style: ShapeStyle| {
             legend.draw(&PathElement::new([(12, top + 7), (34, top + 7)], style))?;
             legend.draw(&Text::new(label.to_owned(), (42, top), (FONT, 13)))?;
-            top += 20;
+            top += LEGEND_HEIGHT;
             Drawn::Ok(())
         };
         for (index, line) in lines.iter().enumerate() {
@@ -154,14 +159,14 @@ impl Report {
         let name_width = i32::try_from(name_width)?.min(i32::try_from(width)? / 2);
         let room = f64::from(i32::try_from(width)? - name_width - 90);
         for (index, (row, name, value)) in bars.iter().enumerate() {
-            let top = 4 + LINE_HEIGHT * i32::try_from(index)?;
+            let top = 4 + BAR_HEIGHT * i32::try_from(index)?;
             let right = name_width + (room * value / longest) as i32;
             let colour = colour(&names, &row.name);
             area.draw(&Text::new(name.clone(), (4, top + 2), (FONT, 14)))?;
             area.draw(&Rectangle::new([(name_width, top), (right.max(name_width + 1), top + 18)], colour.filled()))?;
             area.draw(&Text::new(rounded(*value), (right + 6, top + 2), (FONT, 14)))?;
         }
-        let bottom = 8 + LINE_HEIGHT * i32::try_from(bars.len())?;
+        let bottom = 8 + BAR_HEIGHT * i32::try_from(bars.len())?;
         area.draw(&Text::new(y.replace('_', " "), (name_width, bottom), (FONT, 14)))?;
         Ok(())
     }
@@ -201,6 +206,8 @@ fn label(row: &Row, fields: &[&str]) -> String {
     let values = fields.iter().filter_map(|field| match row.field(field)? {
         Value::Null => None,
         Value::String(text) => Some(text),
+        // One outstanding is the usual.
+        other if *field == "depth" && other == 1 => None,
         other => Some(format!("{} {other}", field.replace('_', " "))),
     });
     std::iter::once(row.name.clone()).chain(values).collect::<Vec<_>>().join(", ")
