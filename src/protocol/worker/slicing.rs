@@ -10,6 +10,7 @@ use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, TxBuf};
 use crate::wire::{Consistency, Flags, Header, Kind, TableSpec};
+use std::sync::Arc;
 
 /// What every segment of an operation shares.
 struct Template<'a> {
@@ -53,12 +54,7 @@ impl Worker {
         Ok(self.keep(now, request.range, segments, after, target, kind != Kind::Pull))
     }
 
-    /// Whether the request's list is immutable and was cut for it before.
-    pub(super) fn is_cut(&self, request: &Request) -> bool {
-        self.remembered(request).is_some()
-    }
-
-    fn remembered(&self, request: &Request) -> Option<std::sync::Arc<[Piece]>> {
+    fn remembered(&self, request: &Request) -> Option<Arc<[Piece]>> {
         request.keys.as_ref()?.remembered(self.purpose(request))
     }
 
