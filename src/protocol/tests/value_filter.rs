@@ -94,3 +94,19 @@ fn filters_that_do_not_go_with_their_table_end_the_job_with_the_reason() {
     assert_eq!(shutdown.exit_code, 2);
     assert!(shutdown.message.contains("filter bf16: it rounds f32, the table holds i64"), "{}", shutdown.message);
 }
+
+#[test]
+fn a_push_that_is_refused_leaves_nothing_for_a_later_one() {
+    let mut wired = wired(f32_spec("fixed_point:8", Layout::Sparse));
+    let list = keys(3, 300);
+    let mut small = vec![0.003f32; 300];
+    small[0] = 1.0;
+    let open = wired.worker.push(Nanos(0), &request(&list), TxBuf::from_vec(vec![0.0f32; 300])).unwrap();
+    let after = vec![open; crate::limit::DEPENDENCIES + 1];
+    let refused = Request { after, ..request(&list) };
+    wired.worker.push(Nanos(0), &refused, TxBuf::from_vec(small)).unwrap_err();
+    wired.settle();
+    wired.worker.take_pushed(open).unwrap();
+    push(&mut wired, &request(&list), vec![0.0; 300]);
+    assert_eq!(pull(&mut wired, &request(&list)), vec![0.0; 300]);
+}
