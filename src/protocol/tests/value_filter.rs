@@ -110,3 +110,25 @@ fn a_push_that_is_refused_leaves_nothing_for_a_later_one() {
     push(&mut wired, &request(&list), vec![0.0; 300]);
     assert_eq!(pull(&mut wired, &request(&list)), vec![0.0; 300]);
 }
+
+#[test]
+fn a_number_that_rounds_beyond_the_largest_is_refused_before_anything_is_sent() {
+    for filters in ["fixed_point:8", "fixed_point:16", "bf16"] {
+        let mut wired = wired(f32_spec(filters, Layout::Sparse));
+        let list = keys(3, 300);
+        let largest = crate::limit::SUMMAND_F32 as f32;
+        let mut values = vec![0.003f32; 300];
+        values[7] = largest;
+        let timestamp = wired.worker.push(Nanos(0), &request(&list), TxBuf::from_vec(values));
+        wired.settle();
+        match timestamp {
+            Ok(timestamp) => assert_eq!(wired.worker.take_pushed(timestamp), Ok(()), "{filters}"),
+            Err(error) => {
+                assert!(error.to_string().contains("number 7"), "{filters}: {error}");
+                assert!(wired.requests.is_empty());
+                push(&mut wired, &request(&list), vec![0.0; 300]);
+                assert_eq!(pull(&mut wired, &request(&list)), vec![0.0; 300], "{filters}: a remainder was kept");
+            }
+        }
+    }
+}
