@@ -128,7 +128,9 @@ impl Server {
         self.waiting_bytes += push.bytes();
         let step = &mut self.tables[index].step;
         step.slices.entry((header.time, header.writer)).or_default().received += 1;
-        let name = (header.time, header.writer, header.timestamp, header.range.begin);
+        // No two claims of one name share a part, but two frames of it may begin alike.
+        let begin = parts.first().map_or(header.range.begin, |part| part.begin);
+        let name = (header.time, header.writer, header.timestamp, begin);
         step.kept.insert(name, Kept { push, parts });
         self.end_complete_steps(index);
     }

@@ -187,9 +187,8 @@ impl Worker {
     pub fn push(&mut self, now: Nanos, request: &Request, values: TxBuf) -> Result<Timestamp, OperationError> {
         request.check(self.spec(request.table)?, Some(&values))?;
         self.check_unfinished(request.table)?;
-        let values = self.filtered(request, values)?;
         let time = self.times[usize::from(request.table.0)].time;
-        let timestamp = self.begin(now, Kind::Push, request, time, Some(&values), None)?;
+        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), None)?;
         self.count_slices(request.table, timestamp);
         Ok(timestamp)
     }

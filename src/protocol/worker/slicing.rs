@@ -21,14 +21,15 @@ struct Template<'a> {
 }
 
 impl Worker {
-    /// Names an operation, cuts it and sends what can be sent.
+    /// Names an operation, cuts it and sends what can be sent. Values are filtered when nothing can
+    /// be refused any more.
     pub(super) fn begin(
         &mut self,
         now: Nanos,
         kind: Kind,
         request: &Request,
         time: Time,
-        values: Option<&TxBuf>,
+        values: Option<TxBuf>,
         target: Option<Block>,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
@@ -40,7 +41,9 @@ impl Worker {
         if request.keys.is_none() {
             header.flags = Flags::DENSE;
         }
-        let template = Template { header, value_size, keys: request.keys.as_ref().map(Keys::buffer), values };
+        let values = values.map(|values| self.filtered(request, values)).transpose()?;
+        let (keys, values) = (request.keys.as_ref().map(Keys::buffer), values.as_ref());
+        let template = Template { header, value_size, keys, values };
         let mut segments = self.operations.segment_list();
         match self.remembered(request) {
             Some(pieces) => segments.extend(pieces.iter().map(|piece| template.segment(piece))),
