@@ -12,20 +12,20 @@ fn f32_spec(filters: &str, layout: Layout) -> TableSpec {
     TableSpec { dtype: DType::F32, layout, ..spec(filters, Consistency::Eventual) }
 }
 
-fn push(wired: &mut Wired, request: &Request, values: Vec<f32>) {
+fn push(wired: &mut Wired, request: &Request<'_>, values: Vec<f32>) {
     let timestamp = wired.worker.push(Nanos(0), request, TxBuf::from_vec(values)).unwrap();
     wired.settle();
     wired.worker.take_pushed(timestamp).unwrap();
 }
 
-fn pull(wired: &mut Wired, request: &Request) -> Vec<f32> {
+fn pull(wired: &mut Wired, request: &Request<'_>) -> Vec<f32> {
     let timestamp = wired.worker.pull(Nanos(0), request).unwrap();
     wired.settle();
     wired.worker.take_pulled(timestamp).unwrap().typed().to_vec()
 }
 
-fn of_range(range: KeyRange) -> Request {
-    Request { table: TableId(0), range, keys: None, after: Vec::new() }
+fn of_range(range: KeyRange) -> Request<'static> {
+    Request { table: TableId(0), range, keys: None, after: &[] }
 }
 
 #[test]

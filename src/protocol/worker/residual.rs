@@ -13,7 +13,7 @@ use crate::filter::{RandomSkip, Rounding};
 use crate::id::{TableId, Timestamp};
 use crate::keyspace::KeyRange;
 use crate::limit;
-use crate::memory::{Pool, TxBuf};
+use crate::memory::{Pool, TxBuf, copy_counted};
 use crate::store::Table;
 use crate::wire::{Consistency, Filters, Layout, TableSpec, UpdateFunction};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl ValueFilter {
         values: &TxBuf,
     ) -> Result<TxBuf, String> {
         let mut filtered = pool.block(values.len());
-        filtered.copy_from_slice(values);
+        copy_counted(&mut filtered, values);
         if let Some((rounding, residual)) = &mut self.rounding {
             let mut rest = pool.block(values.len());
             residual.table.gather(range, keys, &mut rest);
@@ -116,7 +116,7 @@ impl Residual {
 
 impl Worker {
     /// The values as they are to be sent: the caller's, or a filtered copy.
-    pub(super) fn filtered(&mut self, request: &Request, values: TxBuf) -> Result<TxBuf, OperationError> {
+    pub(super) fn filtered(&mut self, request: &Request<'_>, values: TxBuf) -> Result<TxBuf, OperationError> {
         let timestamp = self.operations.next_timestamp();
         let table: TableId = request.table;
         let Some(Some(filter)) = self.value_filters.get_mut(usize::from(table.0)) else { return Ok(values) };
