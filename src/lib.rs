@@ -54,7 +54,16 @@
 //! # The way of a pull
 //! The request carries the time that committed state must have reached. A shard that is not so far
 //! keeps it, accounted, and answers the moment it is. The answer is one gather into a block that the
-//! transport sends. The worker copies each segment's values to their place in the caller's block.
+//! transport sends. The worker copies each segment's values to their place in the caller's block; an
+//! answer in one piece that no filter packed becomes that block, and a packed one is unpacked there.
+//!
+//! # What is copied and allocated
+//! Between the kernel's buffers and the store's columns payload is copied by `memory::copy_counted` and
+//! its like alone, which the house rules see to: what one read brings together with the header before it
+//! (at most a staging buffer; 2 KiB behind a large body), a key list that is kept, the answers to pulls
+//! in several segments, and on the worker keys that stay the caller's and values that a filter changes.
+//! In steady state no message allocates: blocks, their counters, queues and lists are used again.
+//! `tests/allocation` counts both.
 //!
 //! # Rules that do not bend
 //! * An acknowledged push is applied, and nothing is applied twice. Without replicas the loss of a

@@ -13,9 +13,9 @@ use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
 use parashard::memory::{Pool, TxBuf};
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
-    Assignment, Consistency, ControlMessage, DType, Dependency, Filters, FixedPointBits, Ftrl, Header, JobConfig, Kind,
-    Layout, NodeInfo, Quantize, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame, Unit,
-    UpdateFunction,
+    Assignment, Consistency, ControlMessage, DType, Dependencies, Dependency, Filters, FixedPointBits, Ftrl, Header,
+    JobConfig, Kind, Layout, NodeInfo, Quantize, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame,
+    Unit, UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -183,7 +183,7 @@ fn frames() -> Vec<(String, TxFrame)> {
     (push.key_count, push.key_bytes, push.value_bytes, push.dependency_count) = (3, 24, 12, 1);
     let push = TxFrame {
         header: push,
-        dependencies: vec![Dependency::new(Timestamp(6), KeyRange::new(5, 900))],
+        dependencies: Dependencies::from_slice(&[Dependency::new(Timestamp(6), KeyRange::new(5, 900))]),
         keys: Some(TxBuf::from_vec(vec![5u64, 80, 900])),
         values: Some(TxBuf::from_vec(vec![0.5f32, -1.0, 3.25])),
     };

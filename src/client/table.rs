@@ -7,12 +7,13 @@ use super::pending::{Pending, Pushed};
 use super::values::{Number, Source, Values};
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
-use crate::memory::{Pool, TxBuf};
+use crate::memory::{Pool, TxBuf, copy_counted};
 use crate::node;
 use crate::node::{Keys, Request};
 use crate::wire::TableSpec;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use zerocopy::IntoBytes;
 
 /// A table of numbers of type `T`.
 pub struct Table<T> {
@@ -138,18 +139,18 @@ impl<T: Number> Table<T> {
         KeyRange::new(0, self.spec.key_end)
     }
 
-    fn request(&self, range: KeyRange, keys: Option<Keys>, after: &[Timestamp]) -> Request {
-        Request { table: self.spec.id, range, keys, after: after.to_vec() }
+    fn request<'a>(&self, range: KeyRange, keys: Option<Keys>, after: &'a [Timestamp]) -> Request<'a> {
+        Request { table: self.spec.id, range, keys, after }
     }
 
     /// Keys in memory of the node's pool: the call returns before they are sent.
     fn copied(&self, keys: &[u64]) -> Keys {
         let mut block = self.pool.block(size_of_val(keys));
-        block.typed_mut().copy_from_slice(keys);
+        copy_counted(&mut block, keys.as_bytes());
         Keys::once(block.freeze())
     }
 
-    fn begin_push(&self, request: &Request, values: TxBuf) -> Result<Pending<Pushed>, ClientError> {
+    fn begin_push(&self, request: &Request<'_>, values: TxBuf) -> Result<Pending<Pushed>, ClientError> {
         let mut inner = self.shared.enter();
         inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
         let timestamp = inner.worker().push(node::now(), request, values)?;
@@ -157,7 +158,7 @@ impl<T: Number> Table<T> {
         Ok(Pending::new(&self.shared, timestamp))
     }
 
-    fn begin_pull(&self, request: &Request) -> Result<Pending<Values<T>>, ClientError> {
+    fn begin_pull(&self, request: &Request<'_>) -> Result<Pending<Values<T>>, ClientError> {
         let mut inner = self.shared.enter();
         inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
         let timestamp = inner.worker().pull(node::now(), request)?;

@@ -1,12 +1,18 @@
 //! The timestamps of one writer that one key range has seen.
 
+use smallvec::SmallVec;
+
+/// Timestamps that a window holds in place: more operations under way than most writers have.
+const ABOVE_COUNT: usize = 8;
+
 /// All timestamps below `floor`, and those in `above`. The same set has one form only: the floor is
 /// raised as far as the set has no hole, so equal sets compare equal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Window {
     floor: u64,
-    /// Ascending, all greater than `floor`.
-    above: Vec<u64>,
+    /// Ascending, all greater than `floor`. Ranges split and merge with every push, so this must
+    /// be cloned without an allocation.
+    above: SmallVec<[u64; ABOVE_COUNT]>,
 }
 
 impl Window {

@@ -1,7 +1,7 @@
 //! `bf16`: the upper halves of binary32 numbers. Loses nothing by itself: [`super::Rounding`] has
 //! made the lower halves zero, and a block with one that is not is sent as it is.
 
-use super::scratch::Scratch;
+use super::scratch::Target;
 use super::{Filter, FilterError, Numbers};
 use crate::memory::{Block, Pool};
 use crate::simd;
@@ -30,12 +30,12 @@ impl Filter for Bf16 {
         simd::upper_halves(values, halves).then_some(block)
     }
 
-    fn decode(&mut self, numbers: Numbers, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {
+    fn decode(&mut self, numbers: Numbers, block: &[u8], plain: Target<'_>) -> Result<usize, FilterError> {
         let (halves, _) = block.as_chunks::<2>();
         if block.len() != numbers.count * 2 {
             return Err(FilterError::Length { filter: NAME, found: block.len(), expected: numbers.count * 2 });
         }
-        let (values, _) = plain.bytes(numbers.bytes()).as_chunks_mut::<4>();
+        let (values, _) = plain.bytes(NAME, numbers.bytes())?.as_chunks_mut::<4>();
         simd::widen_halves(halves, values);
         Ok(numbers.bytes())
     }

@@ -4,12 +4,12 @@ use super::bf16::Bf16;
 use super::fixed_point::FixedPoint;
 use super::nonzero::Nonzero;
 use super::pack_keys::{KeyShape, PackKeys};
-use super::scratch::Scratch;
+use super::scratch::{Scratch, Target};
 use super::snappy::{BytesMax, Snappy};
-use super::{Filter, FilterError, Numbers};
+use super::{Filter, FilterError, Numbers, Unpacked};
 use crate::keyspace::KeyRange;
 use crate::limit;
-use crate::memory::{Block, Pool};
+use crate::memory::{Block, Pool, copy_counted};
 use crate::wire::{DType, FilterFlags, Filters, FixedPointBits, Quantize};
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
@@ -39,7 +39,6 @@ pub struct KeyChain {
     snappy: bool,
     packer: PackKeys,
     compressor: Snappy,
-    plain: Scratch,
     packed: Scratch,
 }
 
@@ -50,7 +49,6 @@ impl KeyChain {
             snappy: filters.snappy,
             packer: PackKeys,
             compressor: Snappy::new(FilterFlags::SNAPPY_KEYS),
-            plain: Scratch::default(),
             packed: Scratch::default(),
         }
     }
@@ -75,29 +73,36 @@ impl KeyChain {
     /// When the block is not exactly `key_count` keys, and of packed keys, when they are not
     /// strictly ascending inside `range`.
     pub fn decode<'a>(
-        &'a mut self,
+        &mut self,
+        pool: &Arc<Pool>,
         flags: FilterFlags,
         range: KeyRange,
         key_count: usize,
         block: &'a [u8],
-    ) -> Result<&'a [u64], FilterError> {
+    ) -> Result<Unpacked<'a>, FilterError> {
         let plain_bytes = key_count.saturating_mul(8);
         check_plain_bytes("key block", plain_bytes)?;
+        let is_packed = flags.has(FilterFlags::PACKED_KEYS);
+        if !is_packed && !flags.has(FilterFlags::SNAPPY_KEYS) {
+            let is_whole = <[u64]>::ref_from_bytes(block).is_ok_and(|keys| keys.len() == key_count);
+            return match is_whole || key_count == 0 && block.is_empty() {
+                true => Ok(Unpacked::View(block)),
+                false => Err(FilterError::Length { filter: "key block", found: block.len(), expected: plain_bytes }),
+            };
+        }
+        let mut plain = pool.block(plain_bytes);
+        if !is_packed {
+            self.compressor.decode(BytesMax(plain_bytes), block, Target::Last(&mut plain))?;
+            return Ok(Unpacked::Block(plain));
+        }
         let mut block = block;
         if flags.has(FilterFlags::SNAPPY_KEYS) {
-            let most = if flags.has(FilterFlags::PACKED_KEYS) { PackKeys::bytes_max(key_count) } else { plain_bytes };
-            let len = self.compressor.decode(BytesMax(most), block, &mut self.packed)?;
+            let most = BytesMax(PackKeys::bytes_max(key_count));
+            let len = self.compressor.decode(most, block, Target::Between(&mut self.packed))?;
             block = self.packed.written(len);
         }
-        if flags.has(FilterFlags::PACKED_KEYS) {
-            self.packer.decode(KeyShape { range, count: key_count }, block, &mut self.plain)?;
-            return Ok(self.plain.written_words(key_count));
-        }
-        match <[u64]>::ref_from_bytes(block) {
-            Ok(keys) if keys.len() == key_count => Ok(keys),
-            _ if key_count == 0 && block.is_empty() => Ok(&[]),
-            _ => Err(FilterError::Length { filter: "key block", found: block.len(), expected: plain_bytes }),
-        }
+        self.packer.decode(KeyShape { range, count: key_count }, block, Target::Last(&mut plain))?;
+        Ok(Unpacked::Block(plain))
     }
 }
 
@@ -111,7 +116,6 @@ pub struct ValueChain {
     compressor: Snappy,
     decompressed: Scratch,
     expanded: Scratch,
-    widened: Scratch,
 }
 
 impl ValueChain {
@@ -124,7 +128,6 @@ impl ValueChain {
             compressor: Snappy::new(FilterFlags::SNAPPY_VALUES),
             decompressed: Scratch::default(),
             expanded: Scratch::default(),
-            widened: Scratch::default(),
         }
     }
 
@@ -148,42 +151,72 @@ impl ValueChain {
     }
 
     /// The `value_bytes` bytes of values in a block that went through what `flags` says; other bits
-    /// are not looked at. Without value bits the block itself, else on an 8-byte border.
+    /// are not looked at. Without value bits the block itself.
     ///
     /// # Errors
     /// When the block is not what the filters make of so many bytes.
     pub fn decode<'a>(
-        &'a mut self,
+        &mut self,
+        pool: &Arc<Pool>,
         flags: FilterFlags,
         value_bytes: usize,
         block: &'a [u8],
-    ) -> Result<&'a [u8], FilterError> {
+    ) -> Result<Unpacked<'a>, FilterError> {
         check_plain_bytes("value block", value_bytes)?;
-        let ValueChain { compressor, decompressed, expanded, widened, .. } = self;
-        let plain = wide(self.dtype, value_bytes);
+        if !flags.packs(FilterFlags::VALUE_BLOCK) {
+            check_length("value block", block.len(), value_bytes)?;
+            return Ok(Unpacked::View(block));
+        }
+        let mut plain = pool.block(value_bytes);
+        self.unpack(flags, block, &mut plain)?;
+        Ok(Unpacked::Block(plain))
+    }
+
+    /// As [`decode`](Self::decode), to `target`, which has the length of the values; what is in it
+    /// after an error is left over.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_into(&mut self, flags: FilterFlags, block: &[u8], target: &mut [u8]) -> Result<(), FilterError> {
+        check_plain_bytes("value block", target.len())?;
+        if flags.packs(FilterFlags::VALUE_BLOCK) {
+            return self.unpack(flags, block, target);
+        }
+        check_length("value block", block.len(), target.len())?;
+        copy_counted(target, block);
+        Ok(())
+    }
+
+    /// Runs the steps backwards; the last of them writes to `target`.
+    fn unpack(&mut self, flags: FilterFlags, block: &[u8], target: &mut [u8]) -> Result<(), FilterError> {
+        let ValueChain { compressor, decompressed, expanded, .. } = self;
+        let plain = wide(self.dtype, target.len());
         let quantize = narrowing(flags, self.dtype)?;
         let numbers = quantize.map_or(plain, |quantize| narrowed(quantize, plain));
+        let has_zeros_left_out = flags.has(FilterFlags::NONZERO);
         let mut block = block;
         if flags.has(FilterFlags::SNAPPY_VALUES) {
-            let narrow_max = if quantize.is_some() { FixedPoint::bytes_max(numbers) } else { value_bytes };
-            let most =
-                if flags.has(FilterFlags::NONZERO) { Nonzero::bytes_max(numbers, narrow_max) } else { narrow_max };
-            let len = compressor.decode(BytesMax(most), block, decompressed)?;
+            let narrow_max = if quantize.is_some() { FixedPoint::bytes_max(numbers) } else { target.len() };
+            let most = if has_zeros_left_out { Nonzero::bytes_max(numbers, narrow_max) } else { narrow_max };
+            if !has_zeros_left_out && quantize.is_none() {
+                return compressor.decode(BytesMax(most), block, Target::Last(target)).map(|_| ());
+            }
+            let len = compressor.decode(BytesMax(most), block, Target::Between(decompressed))?;
             block = decompressed.written(len);
         }
-        if flags.has(FilterFlags::NONZERO) {
-            let len = Nonzero.decode(numbers, block, expanded)?;
+        let Some(quantize) = quantize else {
+            return Nonzero.decode(numbers, block, Target::Last(target)).map(|_| ());
+        };
+        if has_zeros_left_out {
+            let len = Nonzero.decode(numbers, block, Target::Between(expanded))?;
             block = expanded.written(len);
         }
-        if let Some(quantize) = quantize {
-            let len = match quantize {
-                Quantize::FixedPoint(bits) => FixedPoint(bits).decode(plain, block, widened)?,
-                Quantize::Bf16 => Bf16.decode(plain, block, widened)?,
-            };
-            block = widened.written(len);
-        }
-        check_length("value block", block.len(), value_bytes)?;
-        Ok(block)
+        let target = Target::Last(target);
+        match quantize {
+            Quantize::FixedPoint(bits) => FixedPoint(bits).decode(plain, block, target)?,
+            Quantize::Bf16 => Bf16.decode(plain, block, target)?,
+        };
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@
 //! it. A run that does not fit, because it crosses a border of two scales, ends before that border.
 //! So a push may be cut anywhere and as often as one likes.
 
-use super::scratch::Scratch;
+use super::scratch::Target;
 use super::{Filter, FilterError, Numbers};
 use crate::memory::{Block, Pool};
 use crate::simd::{self, CodeBits, Scale};
@@ -103,7 +103,7 @@ impl Filter for FixedPoint {
         (block.len() < plain.len()).then_some(block)
     }
 
-    fn decode(&mut self, numbers: Numbers, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {
+    fn decode(&mut self, numbers: Numbers, block: &[u8], plain: Target<'_>) -> Result<usize, FilterError> {
         let (len, bytes_each) = match self.0 {
             FixedPointBits::Eight => (numbers.count, 1),
             FixedPointBits::Sixteen => (numbers.count * 2, 2),
@@ -111,7 +111,7 @@ impl Filter for FixedPoint {
         if block.len() < len {
             return Err(FilterError::Length { filter: NAME, found: block.len(), expected: len });
         }
-        let target = plain.bytes(numbers.bytes());
+        let target = plain.bytes(NAME, numbers.bytes())?;
         match bytes_each {
             1 => self.read::<1>(numbers.count, block, target)?,
             _ => self.read::<2>(numbers.count, block, target)?,

@@ -14,8 +14,9 @@
 //! more than [`crate::limit::FRAME_BODY_BYTES`] and a little, and refuses what encoding could not
 //! have made where that would change keys or lengths.
 //!
-//! Buffers: encoding writes into blocks of the caller's pool; decoding into memory of the chain,
-//! which the next decoding of the same half overwrites. Neither allocates once both have grown.
+//! Buffers: encoding writes into blocks of the caller's pool. Decoding writes once into a block of the
+//! caller's pool, or into the caller's memory; between two steps it uses memory of the chain. What was
+//! not packed is a view of what came. Nothing is allocated once chain and pool have grown.
 
 mod bf16;
 mod chain;
@@ -30,16 +31,18 @@ mod scratch;
 mod snappy;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 
 pub use chain::{Chain, KeyChain, ValueChain};
 pub use error::FilterError;
 pub use key_cache::key_digest;
 pub use random_skip::RandomSkip;
 pub use rounding::Rounding;
+pub use unpacked::Unpacked;
 
 use crate::memory::{Block, Pool};
 use crate::wire::FilterFlags;
-use scratch::Scratch;
+use scratch::Target;
 use std::sync::Arc;
 
 /// A lossless step. `Shape` is what sender and receiver both know of the plain block.
@@ -54,7 +57,7 @@ trait Filter {
     fn encode(&mut self, pool: &Arc<Pool>, shape: Self::Shape, plain: &[u8]) -> Option<Block>;
 
     /// Writes the plain block and gives its length in bytes.
-    fn decode(&mut self, shape: Self::Shape, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError>;
+    fn decode(&mut self, shape: Self::Shape, block: &[u8], plain: Target<'_>) -> Result<usize, FilterError>;
 }
 
 /// The numbers that a value block begins with; perhaps more bytes follow.

@@ -4,7 +4,7 @@
 //! Block: one bit for each number, in words of 64, lowest first; the numbers; then whatever followed
 //! the numbers in the plain block.
 
-use super::scratch::Scratch;
+use super::scratch::Target;
 use super::{Filter, FilterError, Numbers, is_worth};
 use crate::memory::{Block, Pool};
 use crate::simd;
@@ -53,7 +53,7 @@ impl Filter for Nonzero {
         Some(block)
     }
 
-    fn decode(&mut self, numbers: Numbers, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {
+    fn decode(&mut self, numbers: Numbers, block: &[u8], plain: Target<'_>) -> Result<usize, FilterError> {
         let short = |expected| FilterError::Length { filter: NAME, found: block.len(), expected };
         let bitmap_bytes = bitmap_bytes(numbers.count);
         let (bitmap, packed) = block.split_at_checked(bitmap_bytes).ok_or(short(bitmap_bytes))?;
@@ -69,7 +69,7 @@ impl Filter for Nonzero {
             .split_at_checked(kept * numbers.bytes_each)
             .ok_or(short(bitmap_bytes + kept * numbers.bytes_each))?;
         let len = numbers.bytes() + rest.len();
-        let target = plain.bytes(len);
+        let target = plain.bytes(NAME, len)?;
         let (own, target_rest) = target.split_at_mut(numbers.bytes());
         expand(words, numbers.bytes_each, packed, own);
         target_rest.copy_from_slice(rest);

@@ -5,7 +5,7 @@
 //! there, which is the range's begin for the first key and else the key before plus one. Each 128
 //! begin at a whole byte, and zeros fill the block to a multiple of eight bytes.
 
-use super::scratch::Scratch;
+use super::scratch::Target;
 use super::{Filter, FilterError, is_worth};
 use crate::keyspace::KeyRange;
 use crate::memory::{Block, Pool};
@@ -53,9 +53,9 @@ impl Filter for PackKeys {
         Some(block)
     }
 
-    fn decode(&mut self, shape: KeyShape, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {
+    fn decode(&mut self, shape: KeyShape, block: &[u8], plain: Target<'_>) -> Result<usize, FilterError> {
         let KeyShape { range, count } = shape;
-        let keys = plain.words(count);
+        let keys = plain.words(NAME, count)?;
         let damaged =
             FilterError::Damaged { filter: NAME, reason: "the block holds fewer keys, or they do not ascend" };
         let len = simd::unpack_keys(range.begin, block, keys).ok_or(damaged)?;

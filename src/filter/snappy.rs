@@ -3,7 +3,7 @@
 //! Block: the compressed bytes, zeros up to the last byte of a multiple of eight, and in that byte
 //! the number of bytes that do not belong to them (1 to 8).
 
-use super::scratch::Scratch;
+use super::scratch::Target;
 use super::{Filter, FilterError, is_worth};
 use crate::memory::{Block, Pool};
 use crate::wire::FilterFlags;
@@ -57,7 +57,7 @@ impl Filter for Snappy {
         Some(block)
     }
 
-    fn decode(&mut self, BytesMax(most): BytesMax, block: &[u8], plain: &mut Scratch) -> Result<usize, FilterError> {
+    fn decode(&mut self, BytesMax(most): BytesMax, block: &[u8], plain: Target<'_>) -> Result<usize, FilterError> {
         let damaged = |reason| FilterError::Damaged { filter: NAME, reason };
         let padding = usize::from(*block.last().ok_or(damaged("the block is empty"))?);
         if !(1..=8).contains(&padding) || !block.len().is_multiple_of(8) {
@@ -68,7 +68,7 @@ impl Filter for Snappy {
         if len > most {
             return Err(FilterError::Length { filter: NAME, found: len, expected: most });
         }
-        let written = snap::raw::Decoder::new().decompress(compressed, plain.bytes(len));
+        let written = snap::raw::Decoder::new().decompress(compressed, plain.bytes(NAME, len)?);
         written.map_err(|_| damaged("the bytes do not decompress"))
     }
 }

@@ -1,6 +1,6 @@
 //! Round trips of whole chains, at whatever borders, and bytes that no chain made.
 
-use super::{Chain, FilterError, Rounding};
+use super::{Chain, FilterError, Rounding, Unpacked};
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::Pool;
@@ -71,19 +71,21 @@ proptest! {
         if let Some((block, flags)) = encoded {
             prop_assert!(block.len() < keys.len() * 8 && block.len().is_multiple_of(8));
             prop_assert!(!flags.is_none() && FilterFlags::KEY_BLOCK.has(flags));
-            prop_assert_eq!(receiver.keys.decode(flags, range, keys.len(), &block), Ok(keys.as_slice()));
+            let found = receiver.keys.decode(&pool, flags, range, keys.len(), &block).expect("as encoded");
+            prop_assert_eq!(found.keys(), keys.as_slice());
             let (again, _) = sender.keys.encode(&pool, range, &keys).expect("as before");
             prop_assert_eq!(&*again, &*block);
             // Neither many more or less keys nor a shorter range are taken.
-            prop_assert!(receiver.keys.decode(flags, range, keys.len() + 600, &block).is_err());
-            prop_assert!(receiver.keys.decode(flags, range, keys.len().saturating_sub(600), &block).is_err());
+            prop_assert!(receiver.keys.decode(&pool, flags, range, keys.len() + 600, &block).is_err());
+            prop_assert!(receiver.keys.decode(&pool, flags, range, keys.len().saturating_sub(600), &block).is_err());
             if flags.has(FilterFlags::PACKED_KEYS) {
                 let short = KeyRange::new(range.begin, keys[keys.len() - 1]);
-                prop_assert!(receiver.keys.decode(flags, short, keys.len(), &block).is_err());
+                prop_assert!(receiver.keys.decode(&pool, flags, short, keys.len(), &block).is_err());
             }
         }
-        let plain = receiver.keys.decode(FilterFlags::NONE, range, keys.len(), keys.as_bytes());
-        prop_assert_eq!(plain, Ok(keys.as_slice()));
+        let plain = receiver.keys.decode(&pool, FilterFlags::NONE, range, keys.len(), keys.as_bytes());
+        let plain = plain.expect("as they are");
+        prop_assert!(matches!(plain, Unpacked::View(_)) && plain.keys() == keys);
     }
 
     #[test]
@@ -97,11 +99,16 @@ proptest! {
         if let Some((block, flags)) = sender.values.encode(&pool, values) {
             prop_assert!(block.len() < values.len());
             prop_assert!(!flags.is_none() && FilterFlags::VALUE_BLOCK.has(flags));
-            prop_assert_eq!(receiver.values.decode(flags, values.len(), &block), Ok(values));
+            let found = receiver.values.decode(&pool, flags, values.len(), &block).expect("as encoded");
+            prop_assert_eq!(&*found, values);
+            let mut target = vec![1; values.len()];
+            prop_assert_eq!(receiver.values.decode_into(flags, &block, &mut target), Ok(()));
+            prop_assert_eq!(&target, values);
             let more = values.len() + 64 * size;
-            prop_assert!(receiver.values.decode(flags, more, &block).is_err());
+            prop_assert!(receiver.values.decode(&pool, flags, more, &block).is_err());
         }
-        prop_assert_eq!(receiver.values.decode(FilterFlags::NONE, values.len(), values), Ok(values));
+        let plain = receiver.values.decode(&pool, FilterFlags::NONE, values.len(), values).expect("as they are");
+        prop_assert!(matches!(plain, Unpacked::View(_)) && *plain == *values);
     }
 
     #[test]
@@ -124,8 +131,8 @@ proptest! {
         for part in borders.windows(2).map(|pair| &rounded[pair[0]..pair[1]]).filter(|part| part.len() > 4) {
             let (block, flags) = chain.values.encode(&pool, part.as_bytes()).expect("rounded numbers fit");
             prop_assert!(!flags.only(narrow).is_none(), "a part was sent in all its bits");
-            let decoded = chain.values.decode(flags, part.len() * 4, &block).expect("what was encoded");
-            prop_assert_eq!(decoded, part.as_bytes());
+            let decoded = chain.values.decode(&pool, flags, part.len() * 4, &block).expect("what was encoded");
+            prop_assert_eq!(&*decoded, part.as_bytes());
         }
     }
 
@@ -164,14 +171,16 @@ proptest! {
         let block = &words.as_bytes()[..bytes.len()];
         let range = KeyRange::new(begin, begin.saturating_add(span));
         let mut chain = Chain::new(&Filters::default(), DTYPES[kind]);
-        if let Ok(keys) = chain.keys.decode(flags, range, count, block) {
+        let pool = Pool::unbounded();
+        if let Ok(unpacked) = chain.keys.decode(&pool, flags, range, count, block) {
+            let keys = unpacked.keys();
             prop_assert_eq!(keys.len(), count);
             if flags.has(FilterFlags::PACKED_KEYS) {
                 prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
                 prop_assert!(keys.iter().all(|&key| range.contains(key)));
             }
         }
-        if let Ok(values) = chain.values.decode(flags, count, block) {
+        if let Ok(values) = chain.values.decode(&pool, flags, count, block) {
             prop_assert_eq!(values.len(), count);
             prop_assert!(flags.only(FilterFlags::VALUE_BLOCK).is_none() || values.as_ptr().cast::<u64>().is_aligned());
         }
@@ -187,33 +196,36 @@ fn keys_and_values_are_decoded_side_by_side() {
     let Chain { keys: key_chain, values: value_chain } = &mut chain;
     let (key_block, key_flags) = key_chain.encode(&pool, range, &keys).expect("small gaps");
     let (value_block, value_flags) = value_chain.encode(&pool, values.as_bytes()).expect("half of them zero");
-    let found_keys = key_chain.decode(key_flags, range, 1000, &key_block).expect("as encoded");
-    let found_values = value_chain.decode(value_flags, 8000, &value_block).expect("as encoded");
-    assert_eq!((found_keys, found_values), (keys.as_slice(), values.as_bytes()));
+    let found_keys = key_chain.decode(&pool, key_flags, range, 1000, &key_block).expect("as encoded");
+    let found_values = value_chain.decode(&pool, value_flags, 8000, &value_block).expect("as encoded");
+    assert_eq!((found_keys.keys(), &*found_values), (keys.as_slice(), values.as_bytes()));
 }
 
 #[test]
 fn a_small_block_cannot_claim_a_large_one() {
+    let pool = Pool::unbounded();
     let mut chain = Chain::new(&Filters::default(), DType::F32);
     let too_large = limit::FRAME_BODY_BYTES + 8;
     let flags = FilterFlags::NONZERO | FilterFlags::PACKED_KEYS;
-    let keys = chain.keys.decode(flags, KeyRange::ALL, too_large / 8, &[0; 64]);
+    let keys = chain.keys.decode(&pool, flags, KeyRange::ALL, too_large / 8, &[0; 64]);
     assert!(matches!(keys, Err(FilterError::TooLarge { what: "key block", .. })), "{keys:?}");
-    let values = chain.values.decode(flags, too_large, &[0; 64]);
+    let values = chain.values.decode(&pool, flags, too_large, &[0; 64]);
     assert!(matches!(values, Err(FilterError::TooLarge { what: "value block", .. })), "{values:?}");
     // A compressed block that says that it holds a gigabyte.
     let claim = [0x80, 0x80, 0x80, 0x80, 0x04, 0, 0, 3];
-    let error = chain.values.decode(FilterFlags::SNAPPY_VALUES, 4096, &claim).expect_err("a claim");
+    let error = chain.values.decode(&pool, FilterFlags::SNAPPY_VALUES, 4096, &claim).expect_err("a claim");
     assert_eq!(error, FilterError::Length { filter: "snappy", found: 1 << 30, expected: 4096 });
 }
 
 #[test]
 fn bits_that_exclude_each_other_are_refused() {
+    let pool = Pool::unbounded();
     let mut chain = Chain::new(&Filters::default(), DType::F32);
     let both = FilterFlags::BF16 | FilterFlags::FIXED_POINT_8;
-    assert_eq!(chain.values.decode(both, 8, &[0; 8]), Err(FilterError::Flags(both)));
+    assert_eq!(chain.values.decode(&pool, both, 8, &[0; 8]).err(), Some(FilterError::Flags(both)));
     let mut doubles = Chain::new(&Filters::default(), DType::F64);
-    assert_eq!(doubles.values.decode(FilterFlags::BF16, 8, &[0; 2]), Err(FilterError::Flags(FilterFlags::BF16)));
+    let error = doubles.values.decode(&pool, FilterFlags::BF16, 8, &[0; 2]).err();
+    assert_eq!(error, Some(FilterError::Flags(FilterFlags::BF16)));
 }
 
 #[test]

@@ -254,6 +254,12 @@ impl RxBuf {
         RxBuf { block: None }
     }
 
+    /// The block, to be handed on; nothing without bytes.
+    #[must_use]
+    pub fn into_block(self) -> Option<Block> {
+        self.block
+    }
+
     /// Part of the bytes as numbers.
     ///
     /// # Panics

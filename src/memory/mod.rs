@@ -9,6 +9,7 @@
 //!   pool with the last one. So the source of a send cannot change while the send is under way.
 //! * An [`RxBuf`] is what a transport received: one owner, read through views, given back on drop.
 //! * An [`Array`] is a growable array of plain numbers in pool memory, for the store's chunks.
+//! * [`copy_counted`] is the only way to copy payload between the network and the store.
 //! * A [`MappedFile`] is a file as read-only memory.
 //!
 //! Invariant: a byte is either owned by exactly one `Block`, `Array` or `RxBuf`, or immutable behind
@@ -16,11 +17,13 @@
 
 mod array;
 mod buffer;
+mod copied;
 mod mapped;
 mod pool;
 
 pub use array::Array;
 pub use buffer::{Block, RxBuf, TxBuf};
+pub use copied::{copy_counted, keep_counted, move_counted, take_copied_bytes};
 pub use mapped::MappedFile;
 pub use pool::{Pool, PoolUsage};
 

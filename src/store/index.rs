@@ -96,17 +96,23 @@ impl DenseIndex {
 
     /// Cuts the owned keys of `range` where slots do not follow each other: `visit(first key, its
     /// slot, count)`, ascending.
-    pub(super) fn runs(&self, range: KeyRange, mut visit: impl FnMut(u64, u32, usize)) {
-        for part in &self.parts {
-            let wanted = part.range.intersection(range);
-            let mut key = wanted.begin;
-            while key < wanted.end {
-                let slot = self.slot(part, key);
-                let count = (self.geometry.rows_to_end(slot) as u64).min(wanted.end - key);
-                visit(key, slot, count as usize);
-                key += count;
-            }
+    pub(super) fn runs(&self, mut range: KeyRange, mut visit: impl FnMut(u64, u32, usize)) {
+        while let Some((first, slot, count)) = self.first_run(range) {
+            visit(first, slot, count);
+            range.begin = first + count as u64;
         }
+    }
+
+    /// The first of these runs.
+    pub(super) fn first_run(&self, range: KeyRange) -> Option<(u64, u32, usize)> {
+        let part = self.parts.get(self.parts.partition_point(|part| part.range.end <= range.begin))?;
+        let wanted = part.range.intersection(range);
+        if wanted.is_empty() {
+            return None;
+        }
+        let slot = self.slot(part, wanted.begin);
+        let count = (self.geometry.rows_to_end(slot) as u64).min(wanted.span());
+        Some((wanted.begin, slot, count as usize))
     }
 
     fn walk(&self, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {

@@ -72,12 +72,12 @@ impl<T: Element> TypedTable<T> {
 
     fn push_dense(&mut self, mode: Mode, range: KeyRange, frame_range: KeyRange, values: &[T]) {
         let width = self.width();
-        let mut runs = Vec::new();
-        if let Index::Dense(dense) = &self.index {
-            dense.runs(range, |first, slot, count| runs.push((first, slot, count)));
-        }
         let mut slots = [0; BLOCK];
-        for (first, slot, count) in runs {
+        let mut rest = range;
+        while let Index::Dense(dense) = &self.index
+            && let Some((first, slot, count)) = dense.first_run(rest)
+        {
+            rest.begin = first + count as u64;
             let begin = (first - frame_range.begin) as usize * width;
             let pushed = &values[begin..begin + count * width];
             if mode == Mode::Apply && self.update_run(slot, count, pushed) {

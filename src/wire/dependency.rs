@@ -2,8 +2,12 @@
 
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
+use smallvec::SmallVec;
 use zerocopy::byteorder::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// What a frame depends on; as many as most have are held in place.
+pub type Dependencies = SmallVec<[Dependency; 2]>;
 
 /// An operation of the same writer that must be applied first, on the keys of its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -1,6 +1,6 @@
 //! Frames: a header and its body, on the way out and on the way in.
 
-use super::dependency::Dependency;
+use super::dependency::{Dependencies, Dependency};
 use super::dtype::DType;
 use super::error::WireError;
 use super::header::Header;
@@ -14,7 +14,7 @@ pub struct TxFrame {
     /// The header; lengths and dependency count must match the parts.
     pub header: Header,
     /// Operations that must be applied first.
-    pub dependencies: Vec<Dependency>,
+    pub dependencies: Dependencies,
     /// The key block; empty without keys.
     pub keys: Option<TxBuf>,
     /// The value block; empty without values.
@@ -25,7 +25,7 @@ impl TxFrame {
     /// A frame that is a header alone.
     #[must_use]
     pub fn bare(header: Header) -> TxFrame {
-        TxFrame { header, dependencies: Vec::new(), keys: None, values: None }
+        TxFrame { header, dependencies: Dependencies::new(), keys: None, values: None }
     }
 
     /// Header and body as the slices of one vectored write. The header's checksum is computed here.
@@ -37,7 +37,11 @@ impl TxFrame {
     /// The body's parts in their order; empty ones included.
     #[must_use]
     pub fn body_parts(&self) -> [&[u8]; 3] {
-        [self.dependencies.as_bytes(), self.keys.as_deref().unwrap_or(&[]), self.values.as_deref().unwrap_or(&[])]
+        [
+            self.dependencies.as_slice().as_bytes(),
+            self.keys.as_deref().unwrap_or(&[]),
+            self.values.as_deref().unwrap_or(&[]),
+        ]
     }
 
     /// Bytes of header and body.
@@ -158,7 +162,7 @@ mod tests {
         (header.key_count, header.key_bytes, header.value_bytes, header.dependency_count) = (2, 16, 8, 1);
         let frame = TxFrame {
             header,
-            dependencies: vec![Dependency::new(Timestamp(9), KeyRange::new(1, 5))],
+            dependencies: Dependencies::from_slice(&[Dependency::new(Timestamp(9), KeyRange::new(1, 5))]),
             keys: Some(TxBuf::from_vec(vec![3u64, 8])),
             values: Some(TxBuf::from_vec(vec![1.0f32, -1.0])),
         };

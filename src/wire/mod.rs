@@ -26,7 +26,7 @@ pub use bf16::Bf16;
 pub use control::{
     Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
 };
-pub use dependency::Dependency;
+pub use dependency::{Dependencies, Dependency};
 pub use dtype::DType;
 pub use error::WireError;
 pub use filter_flags::FilterFlags;

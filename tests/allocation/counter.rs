@@ -1,9 +1,10 @@
 //! The counting allocator.
 //!
-//! A thread is counted when it has asked for it, and only while a `count` runs. Tests that count take
-//! turns.
+//! A thread is counted when it has asked for it, and only while a `count` runs; `count_all` counts every
+//! thread of the process. Tests that count take turns.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,11 +15,17 @@ struct Counter;
 static COUNTER: Counter = Counter;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
+/// Whether threads are counted that have not asked for it.
+static ALL: AtomicBool = AtomicBool::new(false);
+/// Whether each counted allocation says where it was made.
+static TELLING: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static TURN: Mutex<()> = Mutex::new(());
 
 thread_local! {
     static WATCHED: Cell<bool> = const { Cell::new(false) };
+    /// Whether the thread is saying where it allocated, which allocates.
+    static TELLS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// From now on this thread's allocations are counted.
@@ -38,15 +45,41 @@ pub(crate) fn count(work: impl FnOnce()) -> u64 {
     counted
 }
 
+/// Allocations of all threads of the process while `work` runs.
+pub(crate) fn count_all(work: impl FnOnce()) -> u64 {
+    ALL.store(true, Ordering::SeqCst);
+    let counted = count(work);
+    ALL.store(false, Ordering::SeqCst);
+    counted
+}
+
+/// Runs `work`, and prints where each allocation of all threads is made.
+pub(crate) fn tell_all(work: impl FnOnce()) {
+    TELLING.store(true, Ordering::SeqCst);
+    count_all(work);
+    TELLING.store(false, Ordering::SeqCst);
+}
+
 fn note() {
-    // A thread that ends has no flag any more.
-    if COUNTING.load(Ordering::Relaxed) && WATCHED.try_with(Cell::get).unwrap_or(false) {
-        COUNT.fetch_add(1, Ordering::SeqCst);
+    if !COUNTING.load(Ordering::Relaxed) {
+        return;
+    }
+    // A thread that ends has no flags any more.
+    let is_watched = ALL.load(Ordering::Relaxed) || WATCHED.try_with(Cell::get).unwrap_or(false);
+    let is_free = || !TELLS.try_with(|tells| tells.replace(true)).unwrap_or(true);
+    if !is_watched {
+        return;
+    }
+    COUNT.fetch_add(1, Ordering::SeqCst);
+    if TELLING.load(Ordering::Relaxed) && is_free() {
+        eprintln!("an allocation:\n{}", Backtrace::force_capture());
+        TELLS.set(false);
     }
 }
 
 // SAFETY: every call goes to the system's allocator as it is, which keeps the contract; counting
-// touches an atomic and a plain thread-local flag and allocates nothing.
+// touches atomics and plain thread-local flags and allocates nothing, and telling, which does
+// allocate, does not tell of itself.
 unsafe impl GlobalAlloc for Counter {
     // SAFETY: the caller's promises are those of `System.alloc`.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

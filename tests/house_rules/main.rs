@@ -1,8 +1,9 @@
 //! The house rules, read off the source tree: layer arrows, places of `unsafe`, no panics without a
-//! reason, lengths, names and licences. A failure names file, line, rule and what was found.
+//! reason, no uncounted copies of payload, lengths, names and licences. A failure names file, line, rule and what was found.
 //!
 //! Each rule is tested beside it on snippets that break it: a check that cannot fail is a defect.
 
+mod copies;
 mod hazard;
 mod layer;
 mod licence;
@@ -20,7 +21,8 @@ fn root() -> &'static Path {
 }
 
 fn violations(sources: &[Source]) -> Vec<Violation> {
-    let rules = |source| [layer::check(source), hazard::check(source), shape::check(source)].concat();
+    let rules =
+        |source| [layer::check(source), hazard::check(source), shape::check(source), copies::check(source)].concat();
     sources.iter().flat_map(rules).collect()
 }
 

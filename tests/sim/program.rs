@@ -195,7 +195,7 @@ impl Program {
             let last = self.open.iter().rev().find(|open| open.table == table && matches!(open.what, What::StepPush));
             let after: Vec<_> =
                 last.filter(|_| self.random.happens(0.3)).map(|open| open.timestamp).into_iter().collect();
-            let request = request(id, &push.part, after);
+            let request = request(id, &push.part, &after);
             let values = number::encode(plan.tables[table].dtype, &push.numbers);
             let timestamp = worker.push(now, &request, values).expect("a right push");
             let part = push.part.clone();
@@ -281,7 +281,7 @@ impl Program {
         let table = usize::from(spec.id.0);
         let numbers = vec![number::whole(spec.dtype, number); part.keys().len() * usize::from(spec.width)];
         oracle.sent(table, &part, number);
-        let request = request(spec.id, &part, after);
+        let request = request(spec.id, &part, &after);
         let timestamp = worker.push(now, &request, number::encode(spec.dtype, &numbers)).expect("a right push");
         self.open.push(Open { timestamp, table, part, what: What::Push(number), of_unit: true, followed: false });
     }
@@ -297,12 +297,12 @@ impl Program {
         what: What,
         of_unit: bool,
     ) {
-        let timestamp = worker.pull(now, &request(TableId(table as u16), &part, after)).expect("a right pull");
+        let timestamp = worker.pull(now, &request(TableId(table as u16), &part, &after)).expect("a right pull");
         self.open.push(Open { timestamp, table, part, what, of_unit, followed: false });
     }
 }
 
-fn request(table: TableId, part: &Part, after: Vec<Timestamp>) -> Request {
+fn request<'a>(table: TableId, part: &Part, after: &'a [Timestamp]) -> Request<'a> {
     let keys = part.named.clone().map(|keys| Keys::once(TxBuf::from_vec(keys)));
     Request { table, range: part.range, keys, after }
 }

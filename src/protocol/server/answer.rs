@@ -4,7 +4,7 @@ use super::Server;
 use crate::id::NodeId;
 use crate::memory::{Block, TxBuf};
 use crate::protocol::machine::Output;
-use crate::wire::{Header, Kind, RxFrame, Status, TxFrame};
+use crate::wire::{Dependencies, Header, Kind, RxFrame, Status, TxFrame};
 
 impl Server {
     /// Answers a request with a bare status.
@@ -25,7 +25,7 @@ impl Server {
             None => values,
         };
         header.value_bytes = values.len() as u32;
-        let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values: Some(values.freeze()) };
+        let frame = TxFrame { header, dependencies: Dependencies::new(), keys: None, values: Some(values.freeze()) };
         self.outputs.push_back(Output::Send { to, frame });
     }
 
@@ -33,9 +33,9 @@ impl Server {
     pub(super) fn refuse(&mut self, to: NodeId, request: &Header, reason: &str) {
         self.traffic.refused += 1;
         let mut header = self.reply_header(request, Status::Error);
-        let text = TxBuf::from_vec(reason.as_bytes().to_vec());
+        let text = TxBuf::from_vec(reason.to_owned().into_bytes());
         header.value_bytes = text.len() as u32;
-        let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values: Some(text) };
+        let frame = TxFrame { header, dependencies: Dependencies::new(), keys: None, values: Some(text) };
         self.outputs.push_back(Output::Send { to, frame });
     }
 

@@ -10,7 +10,7 @@ use super::key_cache::List;
 use crate::filter::{FilterError, key_digest};
 use crate::id::NodeId;
 use crate::limit;
-use crate::memory::{Block, Pool};
+use crate::memory::Block;
 use crate::store::StoreError;
 use crate::wire::{FilterFlags, Flags, Header, Kind, RxFrame, Status};
 use std::sync::Arc;
@@ -89,13 +89,6 @@ impl Arrived {
     }
 }
 
-/// Unpacked bytes in a block of their own, for the request may have to wait.
-fn copied(pool: &Arc<Pool>, bytes: &[u8]) -> Block {
-    let mut block = pool.block(bytes.len());
-    block.copy_from_slice(bytes);
-    block
-}
-
 /// Why a request cannot be unpacked.
 enum Trouble {
     NeedKeys,
@@ -139,8 +132,7 @@ impl Server {
         let values = match header.kind {
             Kind::Push => {
                 let value_bytes = (header.key_count as usize).saturating_mul(state.spec.value_size());
-                let unpacked = state.filters.values.decode(found, value_bytes, frame.body().values)?;
-                found.packs(FilterFlags::VALUE_BLOCK).then(|| copied(&self.pool, unpacked))
+                state.filters.values.decode(&self.pool, found, value_bytes, frame.body().values)?.into_block()
             }
             _ => None,
         };
@@ -162,8 +154,9 @@ impl Server {
         }
         let state = &mut self.tables[index];
         let block = frame.body().keys.as_bytes();
-        let keys = state.filters.keys.decode(header.filter_flags, header.range, key_count, block)?;
+        let unpacked = state.filters.keys.decode(&self.pool, header.filter_flags, header.range, key_count, block)?;
         if is_listed {
+            let keys = unpacked.keys();
             state.table.check_pull(header.range, Some(keys))?;
             let digest = key_digest(table, header.range.begin, header.range.end, keys);
             if digest != header.digest {
@@ -173,8 +166,7 @@ impl Server {
                 return Ok(Keys::List(list));
             }
         }
-        let is_packed = header.filter_flags.packs(FilterFlags::KEY_BLOCK);
-        Ok(if is_packed { Keys::Unpacked(copied(&self.pool, keys.as_bytes())) } else { Keys::Frame })
+        Ok(unpacked.into_block().map_or(Keys::Frame, Keys::Unpacked))
     }
 
     /// Everything that can be wrong with the request; the keys of a kept list were checked before.

@@ -9,6 +9,7 @@
 //! request that waits holds its list itself, so that forgetting one here takes it from nobody.
 
 use crate::keyspace::KeyRange;
+use crate::memory::keep_counted;
 use crate::protocol::lru::Lru;
 use crate::store::Positions;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl KeyCache {
         if bytes > self.bytes_max {
             return None;
         }
-        let list = Arc::new(List { digest, keys: keys.into() });
+        let list = Arc::new(List { digest, keys: keep_counted(keys) });
         let entry = Entry { list: Arc::clone(&list), table, range, positions: Positions::default() };
         self.lists.insert(digest, entry, bytes);
         self.evict();

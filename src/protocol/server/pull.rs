@@ -45,7 +45,10 @@ impl Server {
         if self.tables[index].waiting.is_empty() {
             return;
         }
-        self.tables[index].waiting.sort_by_key(|waiting| (waiting.header().time, waiting.header().timestamp));
+        self.tables[index].waiting.sort_unstable_by_key(|waiting| {
+            let header = waiting.header();
+            (header.time, header.timestamp, header.writer, header.range)
+        });
         let ready = |server: &Server| {
             server.tables[index].waiting.iter().position(|waiting| match waiting.header().kind {
                 Kind::Pull => server.may_answer(index, waiting),

@@ -73,7 +73,7 @@ impl Server {
             Ok(()) => {
                 self.traffic.pushes += 1;
                 if sequential {
-                    self.keep_for_step(index, push, parts.clone());
+                    self.keep_for_step(index, push, &parts);
                 } else {
                     self.apply(index, &push, &parts);
                     self.chain.applied(from, header);

@@ -6,28 +6,36 @@
 //! function runs once, everything is acknowledged, and the next time is open. So the result depends
 //! neither on servers, shards and transport nor on retries.
 
-use super::Server;
 use super::arrived::Arrived;
 use super::key_cache::KeyCache;
+use super::{Server, TableState};
 use crate::id::{NodeId, Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::store::Table;
 use crate::wire::{Flags, Header, RxFrame, Status};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
-/// A push kept for its step, and the parts of it that are claimed.
+/// A push kept for its step, and the parts of it that are claimed: one, unless it was cut anew.
 struct Kept {
     push: Arrived,
-    parts: Vec<KeyRange>,
+    parts: SmallVec<[KeyRange; 1]>,
 }
 
 impl Kept {
+    /// Its place in the order of accumulation. Parts of a push that was cut anew may begin alike; they
+    /// hold different keys.
+    fn place(&self) -> (Time, WriterId, Timestamp, u64) {
+        let header = self.push.header();
+        (header.time, header.writer, header.timestamp, header.range.begin)
+    }
+
     /// Adds the claimed parts to the step's sums; a whole kept list by its positions.
     fn accumulate(&self, table: &mut Table, key_cache: &mut KeyCache) {
         let (push, range) = (&self.push, self.push.header().range);
         if let Some(list) = push.list()
-            && self.parts == [range]
+            && *self.parts == [range]
             && let Some(positions) = key_cache.positions(list.digest)
         {
             table.accumulate_at(&list.keys, positions, push.values());
@@ -41,24 +49,28 @@ impl Kept {
 }
 
 /// What a writer has said of one time.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Slices {
+    at: (Time, WriterId),
     received: u32,
     announced: Option<u32>,
 }
 
-/// The open step of one table and what came early for later ones.
+/// The open step of one table and what came early for later ones. The lists keep their memory from
+/// step to step, so that a step like those before allocates nothing.
 pub(super) struct Step {
     open: Time,
     writers: u32,
-    kept: BTreeMap<(Time, WriterId, Timestamp, u64), Kept>,
-    slices: BTreeMap<(Time, WriterId), Slices>,
+    /// In the order of arrival.
+    kept: Vec<Kept>,
+    /// In order.
+    slices: Vec<Slices>,
     finished: BTreeMap<WriterId, Time>,
 }
 
 impl Step {
     pub(super) fn new(writers: u32) -> Step {
-        Step { open: Time(0), writers, kept: BTreeMap::new(), slices: BTreeMap::new(), finished: BTreeMap::new() }
+        Step { open: Time(0), writers, kept: Vec::new(), slices: Vec::new(), finished: BTreeMap::new() }
     }
 
     /// Every step before this time is committed.
@@ -76,17 +88,27 @@ impl Step {
 
     fn is_complete(&self) -> bool {
         let ended = |writer| {
-            let slices = self.slices.get(&(self.open, writer)).copied().unwrap_or_default();
-            slices.announced == Some(slices.received)
+            let found = self.slices.binary_search_by_key(&(self.open, writer), |slices| slices.at);
+            found.is_ok_and(|place| self.slices[place].announced == Some(self.slices[place].received))
         };
         self.open != Time::FINISHED
             && (0..self.writers).map(WriterId).all(|writer| ended(writer) || self.is_finished(writer))
     }
 
-    fn take_open(&mut self) -> BTreeMap<(Time, WriterId, Timestamp, u64), Kept> {
-        let next = (Time(self.open.0 + 1), WriterId(0), Timestamp(0), 0);
-        let later = self.kept.split_off(&next);
-        std::mem::replace(&mut self.kept, later)
+    /// What the writer has said of that time, nothing at first.
+    fn slices_mut(&mut self, time: Time, writer: WriterId) -> &mut Slices {
+        let at = (time, writer);
+        let place = self.slices.binary_search_by_key(&at, |slices| slices.at).unwrap_or_else(|place| {
+            self.slices.insert(place, Slices { at, received: 0, announced: None });
+            place
+        });
+        &mut self.slices[place]
+    }
+
+    /// Brings what is kept into the order of accumulation; gives how much of it is of the open step.
+    fn order_open(&mut self) -> usize {
+        self.kept.sort_unstable_by_key(Kept::place);
+        self.kept.partition_point(|kept| kept.place().0 <= self.open)
     }
 
     /// Opens the next time; the last one for ever when every writer has finished.
@@ -96,7 +118,7 @@ impl Step {
             self.open = Time::FINISHED;
         }
         let open = self.open;
-        self.slices.retain(|&(time, _), _| time >= open);
+        self.slices.retain(|slices| slices.at.0 >= open);
     }
 }
 
@@ -123,15 +145,12 @@ impl Server {
     }
 
     /// Keeps a claimed push for its step and ends the step if this was the last slice.
-    pub(super) fn keep_for_step(&mut self, index: usize, push: Arrived, parts: Vec<KeyRange>) {
+    pub(super) fn keep_for_step(&mut self, index: usize, push: Arrived, parts: &[KeyRange]) {
         let header = *push.header();
         self.waiting_bytes += push.bytes();
         let step = &mut self.tables[index].step;
-        step.slices.entry((header.time, header.writer)).or_default().received += 1;
-        // No two claims of one name share a part, but two frames of it may begin alike.
-        let begin = parts.first().map_or(header.range.begin, |part| part.begin);
-        let name = (header.time, header.writer, header.timestamp, begin);
-        step.kept.insert(name, Kept { push, parts });
+        step.slices_mut(header.time, header.writer).received += 1;
+        step.kept.push(Kept { push, parts: parts.into() });
         self.end_complete_steps(index);
     }
 
@@ -154,7 +173,7 @@ impl Server {
     fn record_end(&mut self, index: usize, header: &Header) {
         let state = &mut self.tables[index];
         if header.time >= state.step.open {
-            state.step.slices.entry((header.time, header.writer)).or_default().announced = Some(header.slice_count);
+            state.step.slices_mut(header.time, header.writer).announced = Some(header.slice_count);
         }
         if header.flags.has(Flags::FINISHED) {
             let from = Time(header.time.0.saturating_add(1));
@@ -167,15 +186,15 @@ impl Server {
 
     fn end_complete_steps(&mut self, index: usize) {
         while self.tables[index].step.is_complete() {
-            let kept = self.tables[index].step.take_open();
-            let table = &mut self.tables[index].table;
-            kept.values().for_each(|kept| kept.accumulate(table, &mut self.key_cache));
+            let TableState { table, step, .. } = &mut self.tables[index];
+            let count = step.order_open();
+            step.kept[..count].iter().for_each(|kept| kept.accumulate(table, &mut self.key_cache));
             table.commit();
-            self.tables[index].step.advance();
-            for Kept { push, .. } in kept.into_values() {
+            for Kept { push, .. } in step.kept.drain(..count) {
                 self.waiting_bytes -= push.bytes();
                 self.chain.applied(push.from, *push.header());
             }
+            step.advance();
             self.acknowledge_committed();
         }
     }

@@ -96,11 +96,11 @@ fn received_again(frame: &RxFrame) -> RxFrame {
     let body = frame.body();
     let keys = (!body.keys.is_empty()).then(|| TxBuf::from_vec(body.keys.to_vec()));
     let values = (!body.values.is_empty()).then(|| TxBuf::from_vec(body.values.to_vec()));
-    received(&TxFrame { header: frame.header, dependencies: body.dependencies.to_vec(), keys, values })
+    received(&TxFrame { header: frame.header, dependencies: body.dependencies.into(), keys, values })
 }
 
-pub(super) fn request(keys: &Keys) -> Request {
-    Request { table: TableId(0), range: KeyRange::new(0, LIST_END), keys: Some(keys.clone()), after: Vec::new() }
+pub(super) fn request(keys: &Keys) -> Request<'static> {
+    Request { table: TableId(0), range: KeyRange::new(0, LIST_END), keys: Some(keys.clone()), after: &[] }
 }
 
 /// `count` keys from `first` on, spread over both shards.

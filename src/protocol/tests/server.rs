@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::protocol::server::{Server, ServerEvent};
-use crate::wire::{Dependency, Flags, Header, Kind, Status, Task};
+use crate::wire::{Dependencies, Dependency, Flags, Header, Kind, Status, Task};
 
 fn server(tables: Vec<TableSpec>, writers: u32) -> Server {
     let mut server = unwelcomed();
@@ -95,7 +95,7 @@ impl Asked {
         header.key_count = self.pairs.len() as u32;
         header.key_bytes = keys.as_ref().map_or(0, |keys| keys.len() as u32);
         header.value_bytes = values.as_ref().map_or(0, |values| values.len() as u32);
-        TxFrame { header, dependencies: self.after.clone(), keys, values }
+        TxFrame { header, dependencies: Dependencies::from_slice(&self.after), keys, values }
     }
 }
 
@@ -196,7 +196,7 @@ fn sums_of_a_step_are_added_in_the_order_of_writers_and_not_of_arrival() {
         asked.header.dtype = DType::F32;
         (asked.header.key_count, asked.header.key_bytes, asked.header.value_bytes) = (1, 8, 4);
         let (keys, values) = (Some(TxBuf::from_vec(vec![5u64])), Some(TxBuf::from_vec(vec![value])));
-        TxFrame { header: asked.header, dependencies: Vec::new(), keys, values }
+        TxFrame { header: asked.header, dependencies: Dependencies::new(), keys, values }
     };
     let pushes = [push(0, 1e8), push(1, 3.0), push(2, -1e8), push(3, 0.25)];
     let sum_of = |order: [usize; 4]| {

@@ -12,20 +12,20 @@ fn f32_spec(filters: &str, layout: Layout) -> TableSpec {
     TableSpec { dtype: DType::F32, layout, ..spec(filters, Consistency::Eventual) }
 }
 
-fn push(wired: &mut Wired, request: &Request, values: Vec<f32>) {
+fn push(wired: &mut Wired, request: &Request<'_>, values: Vec<f32>) {
     let timestamp = wired.worker.push(Nanos(0), request, TxBuf::from_vec(values)).unwrap();
     wired.settle();
     wired.worker.take_pushed(timestamp).unwrap();
 }
 
-fn pull(wired: &mut Wired, request: &Request) -> Vec<f32> {
+fn pull(wired: &mut Wired, request: &Request<'_>) -> Vec<f32> {
     let timestamp = wired.worker.pull(Nanos(0), request).unwrap();
     wired.settle();
     wired.worker.take_pulled(timestamp).unwrap().typed().to_vec()
 }
 
-fn of_range(range: KeyRange) -> Request {
-    Request { table: TableId(0), range, keys: None, after: Vec::new() }
+fn of_range(range: KeyRange) -> Request<'static> {
+    Request { table: TableId(0), range, keys: None, after: &[] }
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_push_that_is_refused_leaves_nothing_for_a_later_one() {
     small[0] = 1.0;
     let open = wired.worker.push(Nanos(0), &request(&list), TxBuf::from_vec(vec![0.0f32; 300])).unwrap();
     let after = vec![open; crate::limit::DEPENDENCIES + 1];
-    let refused = Request { after, ..request(&list) };
+    let refused = Request { after: &after, ..request(&list) };
     wired.worker.push(Nanos(0), &refused, TxBuf::from_vec(small)).unwrap_err();
     wired.settle();
     wired.worker.take_pushed(open).unwrap();

@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
-use crate::wire::{Assignment, Flags, Header, Kind, Status, Unit};
+use crate::wire::{Assignment, Dependencies, Flags, Header, Kind, Status, Unit};
 
 fn worker(tables: Vec<TableSpec>) -> Worker {
     let mut worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
@@ -25,9 +25,9 @@ fn sequential() -> Worker {
     worker(vec![table(0, Layout::Dense, Consistency::Sequential)])
 }
 
-fn request(range: (u64, u64), keys: Option<&[u64]>) -> Request {
+fn request(range: (u64, u64), keys: Option<&[u64]>) -> Request<'static> {
     let keys = keys.map(|keys| Keys::once(TxBuf::from_vec(keys.to_vec())));
-    Request { table: TableId(0), range: KeyRange::new(range.0, range.1), keys, after: Vec::new() }
+    Request { table: TableId(0), range: KeyRange::new(range.0, range.1), keys, after: &[] }
 }
 
 fn push(worker: &mut Worker, keys: &[u64]) -> Timestamp {
@@ -47,7 +47,7 @@ fn answer(from: NodeId, request: &Header, kind: Kind, status: Status, values: &[
     (header.status, header.value_bytes) = (status, values.len() as u32);
     (header.writer, header.timestamp, header.range) = (request.writer, request.timestamp, request.range);
     let values = Some(TxBuf::from_vec(values.to_vec()));
-    let frame = TxFrame { header, dependencies: Vec::new(), keys: None, values };
+    let frame = TxFrame { header, dependencies: Dependencies::new(), keys: None, values };
     Input::Frame { from, frame: received(&frame) }
 }
 
@@ -247,7 +247,7 @@ fn open_dependencies_travel_with_the_parts_that_they_concern() {
     let mut worker = eventual();
     let first = push(&mut worker, &[1]);
     sent(&mut worker);
-    let later = Request { after: vec![first], ..request((40, 60), Some(&[41, 55])) };
+    let later = Request { after: &[first], ..request((40, 60), Some(&[41, 55])) };
     worker.push(Nanos(0), &later, TxBuf::from_vec(vec![1i64, 2])).unwrap();
     let frames = drain(&mut worker).frames;
     let dependencies: Vec<_> = frames.iter().map(|(_, frame)| frame.body().dependencies[0].range()).collect();
@@ -259,7 +259,7 @@ fn a_dependency_on_another_table_is_refused() {
     let spec = |id| table(id, Layout::Sparse, Consistency::Eventual);
     let mut worker = worker(vec![spec(0), spec(1)]);
     let first = push(&mut worker, &[1]);
-    let other = Request { table: TableId(1), after: vec![first], ..request((0, 10), Some(&[1])) };
+    let other = Request { table: TableId(1), after: &[first], ..request((0, 10), Some(&[1])) };
     let error = worker.pull(Nanos(0), &other).unwrap_err().to_string();
     assert!(error.contains("table 'table 1': timestamp 1 belongs to another table: wait for it first"), "{error}");
 }

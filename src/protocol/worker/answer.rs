@@ -4,12 +4,12 @@ use super::Worker;
 use super::operation::{Operation, OperationError, Segment, SegmentState};
 use crate::id::{Nanos, NodeId, Timestamp};
 use crate::limit;
-use crate::wire::{FilterFlags, Header, Kind, RxFrame, Status};
+use crate::wire::{FilterFlags, HEADER_BYTES, Header, Kind, RxFrame, Status};
 
 impl Worker {
     /// Finds the segment that a reply answers and acts on its status. A reply to something that is
     /// not open is a duplicate and is dropped, and so is one that comes from an older epoch.
-    pub(super) fn on_answer(&mut self, now: Nanos, from: NodeId, frame: &RxFrame) {
+    pub(super) fn on_answer(&mut self, now: Nanos, from: NodeId, frame: RxFrame) {
         let header = &frame.header;
         if !self.identity.shares_job_with(header) {
             return;
@@ -52,7 +52,7 @@ impl Worker {
         self.send_segment(now, timestamp, index);
     }
 
-    fn on_ok(&mut self, timestamp: Timestamp, index: usize, frame: &RxFrame) {
+    fn on_ok(&mut self, timestamp: Timestamp, index: usize, frame: RxFrame) {
         let Some(operation) = self.operations.at_mut(timestamp) else { return };
         let segment = &operation.segments[index];
         if segment.header.digest != 0 && frame.header.filter_flags.has(FilterFlags::KEY_CACHE) {
@@ -70,22 +70,26 @@ impl Worker {
         self.on_segment_done(timestamp, index);
     }
 
-    /// Unpacks the values of an answer to their place in the caller's block.
-    fn take_values(&mut self, timestamp: Timestamp, index: usize, frame: &RxFrame) -> Result<(), String> {
+    /// Unpacks the values of an answer to their place in the caller's block. The whole answer in one
+    /// piece that nothing packed is itself that block.
+    fn take_values(&mut self, timestamp: Timestamp, index: usize, frame: RxFrame) -> Result<(), String> {
         let Some(operation) = self.operations.at_mut(timestamp) else { return Ok(()) };
-        let (segment, values) = (&operation.segments[index], frame.body().values);
-        let value_size = segment.header.value_size();
-        let bytes = segment.header.key_count as usize * value_size;
-        let target = operation.target.as_mut().and_then(|target| target.get_mut(segment.target_offset..));
-        let Some(target) = target.and_then(|target| target.get_mut(..bytes)) else {
+        let (segment, flags) = (&operation.segments[index], frame.header.filter_flags);
+        let bytes = segment.header.key_count as usize * segment.header.value_size();
+        let is_whole = bytes == operation.target_bytes && frame.bytes() == HEADER_BYTES + bytes;
+        if is_whole && !flags.packs(FilterFlags::VALUE_BLOCK) {
+            operation.target = frame.into_body().into_block();
+            return Ok(());
+        }
+        let target = operation.target.get_or_insert_with(|| self.pool.block(operation.target_bytes));
+        let target = target.get_mut(segment.target_offset..).and_then(|target| target.get_mut(..bytes));
+        let Some(target) = target else {
             return Err("answered a request that is no pull with values".to_owned());
         };
-        let chain = &mut self.chains[usize::from(segment.header.table.0)];
-        let unpacked = chain.values.decode(frame.header.filter_flags, bytes, values).map_err(|error| {
+        let (chain, values) = (&mut self.chains[usize::from(segment.header.table.0)], frame.body().values);
+        chain.values.decode_into(flags, values, target).map_err(|error| {
             format!("answered a pull of {bytes} bytes with {} bytes that do not fit: {error}", values.len())
-        })?;
-        target.copy_from_slice(unpacked);
-        Ok(())
+        })
     }
 
     fn on_segment_done(&mut self, timestamp: Timestamp, index: usize) {

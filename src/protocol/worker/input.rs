@@ -31,6 +31,9 @@ impl Worker {
             self.outputs.push_back(Output::Connect { peer: server.node, address });
         }
         self.identity.epoch = partition.epoch;
+        self.owners = partition.entries.iter().map(|entry| entry.owner).collect();
+        self.owners.sort_unstable();
+        self.owners.dedup();
         self.partition = partition;
         self.membership.on_welcome();
         if self.job.is_none() {
@@ -69,7 +72,7 @@ impl Machine for Worker {
                     self.on_control(now, message);
                 }
             }
-            Input::Frame { from, frame } => self.on_answer(now, from, &frame),
+            Input::Frame { from, frame } => self.on_answer(now, from, frame),
             Input::Connected { peer: NodeId::SCHEDULER, incarnation } => {
                 let end = self.membership.on_connected(now, incarnation, &self.identity, &mut self.outputs);
                 if let Some(shutdown) = end {

@@ -38,7 +38,7 @@ use operation::Operation;
 use operations::Operations;
 use residual::ValueFilter;
 use shard::Shards;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use work::{Accounts, Question};
 
@@ -58,7 +58,7 @@ pub enum WorkerEvent {
 
 /// What a push or pull works on.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Request<'a> {
     /// The table.
     pub table: TableId,
     /// The key range claimed or asked for; all keys lie inside.
@@ -66,7 +66,7 @@ pub struct Request {
     /// Strictly ascending keys, or `None` for every key of the range (dense).
     pub keys: Option<Keys>,
     /// Operations of this writer that must be applied first.
-    pub after: Vec<Timestamp>,
+    pub after: &'a [Timestamp],
 }
 
 /// Figures of one worker's traffic.
@@ -104,6 +104,8 @@ pub struct Worker {
     membership: Membership,
     job: Option<JobConfig>,
     partition: Partition,
+    /// The shards that own something, in order.
+    owners: Vec<NodeId>,
     shards: Shards,
     times: Vec<TableTime>,
     /// The lossless filters of each table.
@@ -113,8 +115,8 @@ pub struct Worker {
     operations: Operations,
     /// How the request under way is cut.
     pieces: Vec<Piece>,
-    /// Marks that wait for the answers to the pulls of their time.
-    held_marks: BTreeSet<Timestamp>,
+    /// Marks that wait for the answers to the pulls of their time, oldest first.
+    held_marks: Vec<Timestamp>,
     question: Question,
     accounts: Accounts,
     /// First refusal of an operation whose outcome nobody waits for.
@@ -138,13 +140,14 @@ impl Worker {
             membership: Membership::new(now, info),
             job: None,
             partition: Partition { epoch: identity.epoch, entries: Vec::new() },
+            owners: Vec::new(),
             shards: Shards::default(),
             times: Vec::new(),
             chains: Vec::new(),
             value_filters: Vec::new(),
             operations: Operations::new(),
             pieces: Vec::new(),
-            held_marks: BTreeSet::new(),
+            held_marks: Vec::new(),
             question: Question::default(),
             accounts: Accounts::default(),
             refusal: None,
@@ -184,11 +187,11 @@ impl Worker {
     ///
     /// # Errors
     /// When the request does not fit the table; nothing was sent.
-    pub fn push(&mut self, now: Nanos, request: &Request, values: TxBuf) -> Result<Timestamp, OperationError> {
+    pub fn push(&mut self, now: Nanos, request: &Request<'_>, values: TxBuf) -> Result<Timestamp, OperationError> {
         request.check(self.spec(request.table)?, Some(&values))?;
         self.check_unfinished(request.table)?;
         let time = self.times[usize::from(request.table.0)].time;
-        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), None)?;
+        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), 0)?;
         self.count_slices(request.table, timestamp);
         Ok(timestamp)
     }
@@ -197,15 +200,15 @@ impl Worker {
     ///
     /// # Errors
     /// When the request does not fit the table; nothing was sent.
-    pub fn pull(&mut self, now: Nanos, request: &Request) -> Result<Timestamp, OperationError> {
+    pub fn pull(&mut self, now: Nanos, request: &Request<'_>) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
         let key_count = request.check(spec, None)?;
-        let target = self.pool.block(key_count * spec.value_size());
+        let target_bytes = key_count * spec.value_size();
         let time = match spec.consistency {
             Consistency::Sequential => self.times[usize::from(request.table.0)].time,
             Consistency::Eventual => Time(0),
         };
-        self.begin(now, Kind::Pull, request, time, None, Some(target))
+        self.begin(now, Kind::Pull, request, time, None, target_bytes)
     }
 
     /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard
@@ -252,7 +255,7 @@ impl Worker {
     pub fn take_pulled(&mut self, timestamp: Timestamp) -> Result<Block, OperationError> {
         assert!(self.is_done(timestamp), "{timestamp} is still open");
         match self.operations.remove(timestamp) {
-            Some(outcome) => outcome.pulled(),
+            Some(outcome) => outcome.pulled(&self.pool),
             None => panic!("{timestamp} was taken before"),
         }
     }

@@ -4,11 +4,13 @@ use super::Request;
 use super::keys::Keys;
 use super::operations::Outcome;
 use crate::error::{Classify, ExitCode, Severity};
-use crate::id::{Nanos, NodeId, TableId};
+use crate::id::{Nanos, NodeId, TableId, Timestamp};
 use crate::keyspace::KeyRange;
-use crate::memory::{Block, TxBuf};
+use crate::memory::{Block, Pool, TxBuf};
 use crate::store;
-use crate::wire::{Dependency, Header, Layout, TableSpec};
+use crate::wire::{Dependencies, Dependency, Header, Layout, TableSpec};
+use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// An operation that did not go through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +46,7 @@ impl Classify for OperationError {
     }
 }
 
-impl Request {
+impl Request<'_> {
     /// Checks shape and range against the table; returns the number of keys.
     pub(super) fn check(&self, spec: &TableSpec, values: Option<&TxBuf>) -> Result<usize, OperationError> {
         let refuse = |reason: String| Err(OperationError::Request { table: spec.name.clone(), reason });
@@ -126,6 +128,9 @@ pub(super) enum SegmentState {
     Done,
 }
 
+/// Operations to be applied first, with the ranges that they claim; as many as most have are held in place.
+pub(super) type After = SmallVec<[(Timestamp, KeyRange); 2]>;
+
 /// A push, pull or end of time that is under way.
 #[derive(Debug, Default)]
 pub(super) struct Operation {
@@ -136,7 +141,9 @@ pub(super) struct Operation {
     pub(super) next_answer: usize,
     /// Whether it is a push or mark that some shard has not acknowledged.
     pub(super) unacknowledged: bool,
-    pub(super) after: Vec<(crate::id::Timestamp, KeyRange)>,
+    pub(super) after: After,
+    /// Pull: bytes of all values, and where they are, once some have come.
+    pub(super) target_bytes: usize,
     pub(super) target: Option<Block>,
     pub(super) source_bytes: usize,
     pub(super) error: Option<OperationError>,
@@ -149,7 +156,7 @@ impl Operation {
     }
 
     /// The dependencies that concern the range of one segment.
-    pub(super) fn dependencies_of(&self, index: usize) -> Vec<Dependency> {
+    pub(super) fn dependencies_of(&self, index: usize) -> Dependencies {
         let own = self.segments[index].header.range;
         let parts = self.after.iter().map(|&(timestamp, range)| (timestamp, range.intersection(own)));
         let parts = parts.filter(|(_, range)| !range.is_empty());
@@ -162,12 +169,11 @@ impl Outcome {
         self.error.map_or(Ok(()), Err)
     }
 
-    pub(super) fn pulled(self) -> Result<Block, OperationError> {
-        match (self.error, self.target) {
-            (Some(error), _) => Err(error),
-            (None, Some(target)) => Ok(target),
-            // Invariant: only a pull hands out a name to take values by, and a pull has a target.
-            (None, None) => panic!("only a pull has values to take"),
+    /// The values; a pull of no bytes has got none.
+    pub(super) fn pulled(self, pool: &Arc<Pool>) -> Result<Block, OperationError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.target.unwrap_or_else(|| pool.block(0))),
         }
     }
 }

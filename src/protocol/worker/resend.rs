@@ -69,16 +69,12 @@ impl Worker {
 
     /// Sends the marks whose pulls are answered.
     pub(super) fn release_marks(&mut self, now: Nanos) {
-        if self.held_marks.is_empty() {
-            return;
-        }
-        let is_free = |mark: &Timestamp| {
-            let header = self.operations.at(*mark).and_then(|operation| operation.segments.first());
-            header.is_none_or(|segment| !self.has_open_pull(segment.header.table, segment.header.time))
+        let is_free = |worker: &Worker, mark: Timestamp| {
+            let header = worker.operations.at(mark).and_then(|operation| operation.segments.first());
+            header.is_none_or(|segment| !worker.has_open_pull(segment.header.table, segment.header.time))
         };
-        let free: Vec<Timestamp> = self.held_marks.iter().copied().filter(is_free).collect();
-        for mark in free {
-            self.held_marks.remove(&mark);
+        while let Some(place) = self.held_marks.iter().position(|&mark| is_free(self, mark)) {
+            let mark = self.held_marks.remove(place);
             let count = self.operations.at(mark).map_or(0, |operation| operation.segments.len());
             (0..count).for_each(|index| self.send_segment(now, mark, index));
         }

@@ -13,7 +13,7 @@ use crate::filter::{RandomSkip, Rounding};
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
 use crate::limit;
-use crate::memory::{Pool, TxBuf};
+use crate::memory::{Pool, TxBuf, copy_counted};
 use crate::store::{self, Table};
 use crate::wire::{Consistency, Filters, Layout, TableSpec, UpdateFunction};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl ValueFilter {
     ) -> Result<TxBuf, String> {
         let (range, keys) = (request.range, request.keys.as_ref().map(|keys| keys.buffer().typed::<u64>()));
         let mut filtered = pool.block(values.len());
-        filtered.copy_from_slice(values);
+        copy_counted(&mut filtered, values);
         if let Some((rounding, residual)) = &mut self.rounding {
             let mut rest = pool.block(values.len());
             residual.table.gather(range, keys, &mut rest);
@@ -121,7 +121,7 @@ impl Residual {
 
 impl Worker {
     /// The values as they are to be sent: the caller's, or a filtered copy.
-    pub(super) fn filtered(&mut self, request: &Request, values: TxBuf) -> Result<TxBuf, OperationError> {
+    pub(super) fn filtered(&mut self, request: &Request<'_>, values: TxBuf) -> Result<TxBuf, OperationError> {
         let timestamp = self.operations.next_timestamp();
         let index = usize::from(request.table.0);
         let (Some(Some(filter)), Some(job)) = (self.value_filters.get_mut(index), &self.job) else { return Ok(values) };

@@ -2,13 +2,13 @@
 //! copied; segments are counted views of the caller's buffers.
 
 use super::keys::{Keys, Piece, Purpose};
-use super::operation::{Operation, OperationError, Segment, SegmentState};
+use super::operation::{After, Operation, OperationError, Segment, SegmentState};
 use super::{Request, Worker};
 use crate::filter::key_digest;
-use crate::id::{Nanos, NodeId, TableId, Time, Timestamp};
+use crate::id::{Nanos, TableId, Time, Timestamp};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
-use crate::memory::{Block, TxBuf};
+use crate::memory::TxBuf;
 use crate::wire::{Consistency, Flags, Header, Kind, TableSpec};
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ impl Worker {
         &mut self,
         now: Nanos,
         kind: Kind,
-        request: &Request,
+        request: &Request<'_>,
         time: Time,
         values: Option<TxBuf>,
-        target: Option<Block>,
+        target_bytes: usize,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
-        let after = self.open_dependencies(&request.after, spec)?;
+        let after = self.open_dependencies(request.after, spec)?;
         let value_size = spec.value_size();
         let mut header = self.identity.header(kind);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
@@ -54,19 +54,19 @@ impl Worker {
                 self.pieces = pieces;
             }
         }
-        Ok(self.keep(now, request.range, segments, after, target, kind != Kind::Pull))
+        Ok(self.keep(now, request.range, segments, after, target_bytes, kind != Kind::Pull))
     }
 
-    fn remembered(&self, request: &Request) -> Option<Arc<[Piece]>> {
+    fn remembered(&self, request: &Request<'_>) -> Option<Arc<[Piece]>> {
         request.keys.as_ref()?.remembered(self.purpose(request))
     }
 
-    fn purpose(&self, request: &Request) -> Purpose {
+    fn purpose(&self, request: &Request<'_>) -> Purpose {
         Purpose { table: request.table, range: request.range, epoch: self.partition.epoch }
     }
 
     /// Cuts a checked request, and lets an immutable list remember how.
-    fn cut(&self, request: &Request, pieces: &mut Vec<Piece>) -> Result<(), OperationError> {
+    fn cut(&self, request: &Request<'_>, pieces: &mut Vec<Piece>) -> Result<(), OperationError> {
         let spec = self.spec(request.table)?;
         pieces.clear();
         match &request.keys {
@@ -89,27 +89,26 @@ impl Worker {
         let own = &mut self.times[usize::from(table.0)];
         (header.table, header.writer, header.timestamp) = (table, self.writer, timestamp);
         (header.time, header.flags) = (own.time, flags);
-        let slices = std::mem::take(&mut own.slices);
+        let mut slices = std::mem::take(&mut own.slices);
         let time = own.time;
         own.time = Time(time.0.saturating_add(1));
         own.finished = flags.has(Flags::FINISHED);
         if consistency == Consistency::Eventual {
             return Ok(());
         }
-        let mut shards: Vec<NodeId> = self.partition.entries.iter().map(|entry| entry.owner).collect();
-        shards.sort_unstable();
-        shards.dedup();
         let mut segments = self.operations.segment_list();
-        segments.extend(shards.iter().map(|&to| {
+        segments.extend(self.owners.iter().map(|&to| {
             let slice_count = slices.iter().find(|(shard, _)| *shard == to).map_or(0, |&(_, count)| count);
             // The shard is part of the mark's name: its range is the shard's own number.
             let range = KeyRange::new(u64::from(to.0), u64::from(to.0) + 1);
             Segment::new(to, Header { slice_count, range, ..header })
         }));
+        slices.clear();
+        self.times[usize::from(table.0)].slices = slices;
         if self.has_open_pull(table, time) {
-            self.held_marks.insert(timestamp);
+            self.held_marks.push(timestamp);
         }
-        let timestamp = self.keep(now, range, segments, Vec::new(), None, true);
+        let timestamp = self.keep(now, range, segments, After::new(), 0, true);
         self.abandon(timestamp);
         Ok(())
     }
@@ -142,8 +141,8 @@ impl Worker {
         now: Nanos,
         request_range: KeyRange,
         segments: Vec<Segment>,
-        after: Vec<(Timestamp, KeyRange)>,
-        target: Option<Block>,
+        after: After,
+        target_bytes: usize,
         acknowledged: bool,
     ) -> Timestamp {
         let bytes = |segment: &Segment| {
@@ -157,7 +156,7 @@ impl Worker {
             segments,
             open_count,
             after,
-            target,
+            target_bytes,
             source_bytes,
             unacknowledged: acknowledged && open_count > 0,
             ..Operation::default()
@@ -167,13 +166,9 @@ impl Worker {
     }
 
     /// The dependencies that are still open, with the ranges that they claim.
-    fn open_dependencies(
-        &self,
-        after: &[Timestamp],
-        spec: &TableSpec,
-    ) -> Result<Vec<(Timestamp, KeyRange)>, OperationError> {
+    fn open_dependencies(&self, after: &[Timestamp], spec: &TableSpec) -> Result<After, OperationError> {
         let refuse = |reason| Err(OperationError::Request { table: spec.name.clone(), reason });
-        let mut open = Vec::with_capacity(after.len());
+        let mut open = After::new();
         for &timestamp in after {
             let Some(operation) = self.operations.at(timestamp).filter(|open| open.unacknowledged) else { continue };
             if operation.segments.first().is_some_and(|segment| segment.header.table != spec.id) {

@@ -2,12 +2,12 @@
 //!
 //! One large read fills the staging buffer with as many small frames as there are. A body that is
 //! not there as a whole gets its block at once; the rest of it is read straight into that block,
-//! with a little room behind it for the next header. Behind a large body another one is expected:
-//! then the read for its header is small, so that little of the body has to be copied from the
-//! staging buffer. A header is checked before its body is allocated.
+//! with a little room behind it for the next header. Behind a large body, and a few small frames,
+//! another one is expected: then the read for its header is small, so that little of the body has to
+//! be copied from the staging buffer. A header is checked before its body is allocated.
 
 use crate::id::{JobId, NodeId};
-use crate::memory::{Block, Pool, RxBuf};
+use crate::memory::{Block, Pool, RxBuf, copy_counted, move_counted};
 use crate::transport::Incoming;
 use crate::wire::{HEADER_BYTES, Header, RawHeader, RxFrame, WireError};
 use mio::net::TcpStream;
@@ -19,6 +19,8 @@ const STAGING_BYTES: usize = 64 * 1024;
 const BEHIND_BODY_BYTES: usize = 2048;
 /// A body of more bytes costs more to copy than another read does.
 const BULK_BODY_BYTES: usize = 16 * 1024;
+/// Small frames behind a large body after which no other one is expected.
+const SMALL_FRAMES_MAX: u32 = 8;
 /// Reads of one connection before others get their turn.
 const READS_PER_TURN: usize = 16;
 
@@ -70,8 +72,8 @@ pub(super) struct Receiver {
     end: usize,
     /// While a body is under way the staging buffer holds nothing before it.
     body: Option<Body>,
-    /// Whether the latest body was a large one.
-    expects_bulk: bool,
+    /// Frames since the latest large body.
+    small_frames: u32,
     /// Whether the latest `look` emptied the socket.
     drained: bool,
 }
@@ -79,7 +81,7 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new() -> Receiver {
         let staging = vec![0; STAGING_BYTES].into_boxed_slice();
-        Receiver { staging, begin: 0, end: 0, body: None, expects_bulk: false, drained: false }
+        Receiver { staging, begin: 0, end: 0, body: None, small_frames: SMALL_FRAMES_MAX, drained: false }
     }
 
     /// Takes frames from the stream, at most `frames_max`. `to_the_end` reads until the kernel
@@ -129,9 +131,10 @@ impl Receiver {
     /// One read into wherever the next bytes belong. Returns the bytes read and the bytes asked for.
     fn fill(&mut self, mut stream: &TcpStream) -> io::Result<(usize, usize)> {
         let Some(body) = &mut self.body else {
-            self.staging.copy_within(self.begin..self.end, 0);
+            move_counted(&mut self.staging, self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
-            let room_end = if self.expects_bulk { self.end + BEHIND_BODY_BYTES } else { STAGING_BYTES };
+            let expects_bulk = self.small_frames < SMALL_FRAMES_MAX;
+            let room_end = if expects_bulk { self.end + BEHIND_BODY_BYTES } else { STAGING_BYTES };
             let room = &mut self.staging[self.end..room_end];
             let asked = room.len();
             let bytes = stream.read(room)?;
@@ -176,7 +179,8 @@ impl Receiver {
         let (raw, header) = RxFrame::decode_header(staged)?;
         check_origin(origin, &header)?;
         self.begin += HEADER_BYTES;
-        self.expects_bulk = header.body_bytes() > BULK_BODY_BYTES;
+        let is_bulk = header.body_bytes() > BULK_BODY_BYTES;
+        self.small_frames = if is_bulk { 0 } else { SMALL_FRAMES_MAX.min(self.small_frames + 1) };
         if header.body_bytes() == 0 {
             let frame = RxFrame::new(&raw, header, RxBuf::empty())?;
             incoming.push(Incoming::Frame { from: origin.peer, frame });
@@ -184,7 +188,7 @@ impl Receiver {
         }
         let mut block = origin.pool.block(header.body_bytes());
         let filled = header.body_bytes().min(self.end - self.begin);
-        block[..filled].copy_from_slice(&self.staging[self.begin..self.begin + filled]);
+        copy_counted(&mut block[..filled], &self.staging[self.begin..self.begin + filled]);
         self.begin += filled;
         self.body = Some(Body { raw, header, block, filled });
         Ok(true)

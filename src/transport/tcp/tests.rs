@@ -11,7 +11,7 @@ use crate::id::{Generation, Incarnation, JobId, Nanos, NodeId, Timestamp};
 use crate::memory::{Pool, TxBuf};
 use crate::transport::handshake::Secret;
 use crate::transport::{Incoming, Transport};
-use crate::wire::{Header, Kind, RxFrame, TxFrame};
+use crate::wire::{Dependencies, Header, Kind, RxFrame, TxFrame};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -143,7 +143,7 @@ fn frame(source: NodeId, number: u64, key_count: usize, value_bytes: usize) -> T
     let values: Vec<u8> = (0..value_bytes).map(|i| value_at(number, i)).collect();
     TxFrame {
         header,
-        dependencies: Vec::new(),
+        dependencies: Dependencies::new(),
         keys: (key_count > 0).then(|| TxBuf::from_vec(keys)),
         values: (value_bytes > 0).then(|| TxBuf::from_vec(values)),
     }

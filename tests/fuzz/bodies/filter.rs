@@ -39,21 +39,24 @@ fn keys(
     count: usize,
     block: &[u8],
 ) {
-    let Ok(keys) = chain.keys.decode(flags, range, count, block) else { return };
+    let Ok(unpacked) = chain.keys.decode(pool, flags, range, count, block) else { return };
+    let keys = unpacked.keys();
     assert_eq!(keys.len(), count);
     let ascend = keys.windows(2).all(|pair| pair[0] < pair[1]) && keys.iter().all(|&key| range.contains(key));
     assert!(ascend || !flags.has(FilterFlags::PACKED_KEYS), "packed keys out of order or range");
     if let (true, Some((again, flags))) = (ascend, other.keys.encode(pool, range, keys)) {
         assert!(again.len() < count * 8 && again.len().is_multiple_of(8));
-        assert_eq!(other.keys.decode(flags, range, count, &again), Ok(keys));
+        let unpacked = other.keys.decode(pool, flags, range, count, &again).expect("as encoded");
+        assert_eq!(unpacked.keys(), keys);
     }
 }
 
 fn values(pool: &Arc<Pool>, chain: &mut Chain, other: &mut Chain, flags: FilterFlags, bytes: usize, block: &[u8]) {
-    let Ok(values) = chain.values.decode(flags, bytes, block) else { return };
+    let Ok(values) = chain.values.decode(pool, flags, bytes, block) else { return };
     assert_eq!(values.len(), bytes);
-    if let Some((again, flags)) = other.values.encode(pool, values) {
+    if let Some((again, flags)) = other.values.encode(pool, &values) {
         assert!(again.len() < bytes);
-        assert_eq!(other.values.decode(flags, bytes, &again), Ok(values));
+        let unpacked = other.values.decode(pool, flags, bytes, &again).expect("as encoded");
+        assert_eq!(*unpacked, *values);
     }
 }

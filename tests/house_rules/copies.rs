@@ -1,0 +1,70 @@
+//! Payload is copied in the data path only by the functions that count.
+
+use super::source::{Source, Violation};
+
+pub(crate) const UNCOUNTED: &str = "a bulk copy in the data path that is not counted; use memory::copy_counted";
+
+/// The data path between the network and the store's columns, where gathering and adding are the work itself.
+const DATA_PATH: [&str; 7] = [
+    "src/protocol/worker/",
+    "src/protocol/server/",
+    "src/transport/tcp/receiver.rs",
+    "src/transport/tcp/sender.rs",
+    "src/transport/tcp/session.rs",
+    "src/transport/tcp/progress.rs",
+    "src/client/",
+];
+
+const COPIES: [&str; 8] = [
+    "copy_from_slice",
+    "clone_from_slice",
+    "copy_within",
+    "extend_from_slice",
+    "extend_from_within",
+    "to_vec",
+    "concat",
+    "copy_nonoverlapping",
+];
+
+/// What is no copy of a message's payload: file, and the function that stands there.
+const EXCEPTIONS: [(&str, &str); 1] = [
+    // Once the bound is reached: the remainders of the keys that have a row, out of all.
+    ("src/protocol/worker/residual.rs", "extend_from_slice"),
+];
+
+pub(crate) fn check(source: &Source) -> Vec<Violation> {
+    if !DATA_PATH.iter().any(|part| source.path.starts_with(part)) {
+        return Vec::new();
+    }
+    let copies = COPIES.into_iter().filter(|&copy| !EXCEPTIONS.contains(&(source.path.as_str(), copy)));
+    let places = copies.flat_map(|copy| source.words(copy).map(move |place| (place, copy)));
+    let places = places.filter(|&(place, _)| !source.is_test_at(place));
+    places.map(|(place, copy)| source.violation(place, UNCOUNTED, copy)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(path: &str, text: &str) -> Vec<(usize, &'static str)> {
+        check(&Source::parse(path, text)).into_iter().map(|found| (found.line, found.rule)).collect()
+    }
+
+    #[test]
+    fn an_uncounted_copy_in_the_data_path_is_found() {
+        let text = "fn a() {\n    b.copy_from_slice(c);\n    copy_counted(b, c);\n    d.to_vec();\n}";
+        for path in ["src/protocol/server/push.rs", "src/transport/tcp/receiver.rs", "src/client/table.rs"] {
+            assert_eq!(rules(path, text), [(2, UNCOUNTED), (4, UNCOUNTED)], "{path}");
+        }
+        assert_eq!(rules("src/store/column.rs", text), []);
+        assert_eq!(rules("src/transport/tcp/tests.rs", text), []);
+    }
+
+    #[test]
+    fn tests_and_what_is_stated_pass() {
+        let text = "#[cfg(test)]\nmod tests {\n    fn a() { b.to_vec(); }\n}";
+        assert_eq!(rules("src/protocol/worker/keys.rs", text), []);
+        let text = "fn a() {\n    b.extend_from_slice(c);\n    b.copy_within(c, 0);\n}";
+        assert_eq!(rules("src/protocol/worker/residual.rs", text), [(3, UNCOUNTED)]);
+    }
+}
