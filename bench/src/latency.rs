@@ -70,6 +70,7 @@ pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
     let mut report = Report {
         title: "latency: round trips of small requests, one outstanding".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["keys", "wait"],
         after: &["p50_ratio", "p99_ratio"],
         plot: Plot::Bars { y: "p50_us", label: &["wait"] },

@@ -105,6 +105,7 @@ pub(crate) fn run(arguments: &SparseArguments) -> Result<()> {
     let mut report = Report {
         title: "sparse: pushes and pulls of sorted random keys, f32 sums, one shard".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["keys", "depth", "wait"],
         after: &[],
         plot: Plot::Lines { x: "keys", series: &["depth"] },

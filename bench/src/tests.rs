@@ -160,7 +160,17 @@ fn aggregation_is_held_against_a_hash_map_and_the_triad() {
 #[test]
 fn filters_are_held_against_plain_frames() {
     let rows = rows(&["filters", "--passes", "2"]);
-    named(&rows, "none", &["sent_pass_1", "examples_per_s", "log_loss", "speed_to_none"]);
+    let fields = ["sent_pass_1", "sent_later", "received_later", "examples_per_s", "train_log_loss", "speed_to_none"];
+    let plain = named(&rows, "none", &fields)[0]["sent_later"].as_f64();
+    let lossless = named(&rows, "key_cache,pack_keys,nonzero", &fields)[0]["sent_later"].as_f64();
+    assert!(lossless < plain, "{lossless:?} of {plain:?} bytes");
+}
+
+#[test]
+fn a_set_of_filters_that_training_refuses_is_left_out() {
+    let rows = rows(&["filters", "--passes", "1", "--set", "gzip", "--set", "key_cache"]);
+    let names: Vec<_> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    assert_eq!(names, ["none", "key_cache"]);
 }
 
 #[test]
