@@ -144,7 +144,9 @@ impl Report {
         let mut merged: Vec<Line> = Vec::new();
         for limit in limits {
             match merged.iter_mut().find(|other| other.points == limit.points) {
-                Some(other) => other.label += &format!(", {}", limit.label),
+                // The legend has no room for all of them.
+                Some(other) if other.label.ends_with('…') => {}
+                Some(other) => other.label += ", …",
                 None => merged.push(limit),
             }
         }
