@@ -4,7 +4,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAM := $(TARGET)/release/parashard
 DEMO := $(TARGET)/demo
 
-.PHONY: demo test soak quality bench-peers release
+.PHONY: demo test soak quality bench bench-peers release
 
 # Trains on the flight data of tests/data and prints the table.
 demo: release
@@ -30,6 +30,11 @@ soak:
 # By hand: the quality bounds on the full data sets in DATA.
 quality: release
 	@tests/quality "$(PROGRAM)" "$(DATA)"
+
+# By hand: every microbenchmark beside its limit and its peers. Results go to bench/results/.
+bench:
+	@.ci/cargo build --release --locked --workspace
+	@bench/run-all
 
 # By hand: speed beside other programs on the same data.
 bench-peers: release

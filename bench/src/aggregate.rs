@@ -90,6 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let report = Report {
         title: "aggregate: adding a push to a table, one core, f32 sums".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["store", "request"],
         after: &["x_hashbrown", "gb_per_s"],
         plot: Plot::Bars { y: "ns_per_key", label: &["store", "request"] },

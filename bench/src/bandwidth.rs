@@ -77,6 +77,7 @@ pub(crate) fn run(arguments: &BandwidthArguments) -> Result<()> {
     let mut report = Report {
         title: "bandwidth: dense pushes and pulls of f32, one shard".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["bytes", "depth", "wait"],
         after: &[],
         plot: Plot::Lines { x: "bytes", series: &["depth"] },

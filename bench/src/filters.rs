@@ -20,25 +20,28 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Where the repository keeps a data set.
-const DATA: &str = "tests/data/nycflights.train.svm.zst";
+/// Where the repository keeps a data set: to train on, and to test with.
+const DATA: [&str; 2] = ["tests/data/nycflights.train.svm.zst", "tests/data/nycflights.test.svm.zst"];
 /// Rows that are generated where there is none, and with `--quick`.
 const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
 /// How long one training may take.
 const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is compared; the first is what the others are held against.
-const SETS: [&str; 10] = [
-    "none",
+const SETS: [&str; 11] = [
+    NONE,
     "key_cache",
     "pack_keys",
     "nonzero",
     "snappy",
+    "key_cache,pack_keys,nonzero",
     "key_cache,pack_keys,nonzero,snappy",
-    "bf16",
-    "fixed_point:16",
-    "fixed_point:8",
-    "random_skip:0.5",
+    "key_cache,pack_keys,nonzero,fixed_point:8",
+    "key_cache,pack_keys,nonzero,fixed_point:16",
+    "key_cache,pack_keys,nonzero,bf16",
+    "key_cache,pack_keys,nonzero,random_skip:0.1",
 ];
+/// Plain frames.
+const NONE: &str = "none";
 
 /// Arguments of `filters`.
 #[derive(Debug, Clone, Args)]
@@ -48,12 +51,21 @@ pub(crate) struct FiltersArguments {
     /// Data to train on; by default the flights of the repository's tests, or else generated rows.
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
+    /// Data to test the models with; by default what belongs to the default of `--train`.
+    #[arg(long, value_name = "FILE", requires = "train")]
+    test: Option<PathBuf>,
     /// Passes over the data.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     passes: u16,
     /// A set of filters, as `train --filters` takes it; may be given several times.
     #[arg(long = "set", value_name = "FILTERS")]
     sets: Vec<String>,
+}
+
+/// What is trained on, and what the models are tested with.
+struct Data {
+    train: PathBuf,
+    test: Option<PathBuf>,
 }
 
 /// What the trainings with one set of filters gave, one figure a run.
@@ -65,7 +77,8 @@ struct Point {
 /// Figures of one training.
 struct Figures {
     examples_per_second: f64,
-    log_loss: f64,
+    train_log_loss: f64,
+    test_log_loss: Option<f64>,
     /// Bytes an example, by the workers: sent and received in the first pass and in the later ones.
     sent: (f64, Option<f64>),
     received: (f64, Option<f64>),
@@ -76,16 +89,11 @@ pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
     let options = &arguments.options;
     let program = program()?;
     let folder = tempfile::tempdir()?;
-    let data = data(arguments, &program, &folder)?;
-    let mut notes = vec![format!("data: {}, {} passes", data.display(), arguments.passes)];
-    let has_filters = run_program("parashard", help(&program), TRAIN_TIMEOUT)?.contains("--filters");
+    let data = Data::find(arguments, &program, &folder)?;
+    let mut notes = vec![format!("data: {}, {} passes", file_name(&data.train), arguments.passes)];
     let mut points: Vec<Point> = sets(arguments).map(|set| Point { set, figures: Vec::new() }).collect();
-    if !has_filters {
-        notes.push("skipped: this parashard has no train --filters; only its plain frames are measured".to_owned());
-        points.truncate(1);
-    }
     for _ in 0..options.runs {
-        points.retain_mut(|point| match point.train(&program, &data, arguments.passes, has_filters, &folder) {
+        points.retain_mut(|point| match point.train(&program, &data, arguments.passes, &folder) {
             Ok(()) => true,
             Err(error) => {
                 notes.push(format!("skipped: {}: {error:#}", point.set));
@@ -93,14 +101,15 @@ pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
             }
         });
     }
-    let Some(base) = points.first() else {
-        return Err(Failure::new(ExitCode::BadInput, notes.pop().unwrap_or_default()).into());
+    let Some(base) = points.first().filter(|point| point.set == NONE) else {
+        return Err(Failure::new(ExitCode::BadInput, notes.swap_remove(1)).into());
     };
     let report = Report {
-        title: "filters: what training sends, 2 servers, 2 workers".to_owned(),
+        title: "filters: bytes an example that training sends and receives, 2 servers, 2 workers".to_owned(),
         machine: Machine::look(&Placement::choose(None, true)?),
-        before: &["sent_pass_1", "sent_later", "received_pass_1", "received_later", "sent_to_none"],
-        after: &["log_loss", "speed_to_none"],
+        median_name: "sent later",
+        before: &["sent_pass_1"],
+        after: &["sent_to_none", "received_pass_1", "received_later", "test_log_loss", "speed_to_none"],
         plot: Plot::Bars { y: "median", label: &[] },
         rows: points.iter().map(|point| point.row(base)).collect(),
         notes,
@@ -112,8 +121,8 @@ fn sets(arguments: &FiltersArguments) -> impl Iterator<Item = String> + '_ {
     let is_given = !arguments.sets.is_empty();
     let own = SETS.iter().filter(move |_| !is_given).map(|set| (*set).to_owned());
     // What the others are held against comes first, whatever is asked for.
-    let given = arguments.sets.iter().filter(|set| *set != "none").cloned();
-    own.chain(is_given.then(|| "none".to_owned())).chain(given)
+    let given = arguments.sets.iter().filter(|set| *set != NONE).cloned();
+    own.chain(is_given.then(|| NONE.to_owned())).chain(given)
 }
 
 /// `parashard` beside this program; a test runs one folder deeper.
@@ -127,38 +136,40 @@ fn program() -> Result<PathBuf> {
     Ok(found.ok_or_else(missing)?)
 }
 
-/// What is given, what the repository keeps, or generated rows.
-fn data(arguments: &FiltersArguments, program: &Path, folder: &TempDir) -> Result<PathBuf> {
-    if let Some(path) = &arguments.train {
-        return Ok(path.clone());
+impl Data {
+    /// What is given, what the repository keeps, or generated rows.
+    fn find(arguments: &FiltersArguments, program: &Path, folder: &TempDir) -> Result<Data> {
+        if let Some(train) = &arguments.train {
+            return Ok(Data { train: train.clone(), test: arguments.test.clone() });
+        }
+        let kept = |name| program.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file());
+        if let Some(train) = kept(DATA[0]).filter(|_| !arguments.options.quick) {
+            return Ok(Data { train, test: kept(DATA[1]) });
+        }
+        let path = folder.path().join("generated.svm");
+        let rows = arguments.options.amount(GENERATED_ROWS.0, GENERATED_ROWS.1).to_string();
+        let mut command = Command::new(program);
+        command.args(["data", "generate", "--rows", &rows, "--format", "libsvm", "--output"]).arg(&path);
+        run_program("parashard", command, TRAIN_TIMEOUT)?;
+        Ok(Data { train: path, test: None })
     }
-    let kept = program.ancestors().map(|folder| folder.join(DATA)).find(|path| path.is_file());
-    if let Some(path) = kept.filter(|_| !arguments.options.quick) {
-        return Ok(path);
-    }
-    let path = folder.path().join("generated.svm");
-    let rows = arguments.options.amount(GENERATED_ROWS.0, GENERATED_ROWS.1).to_string();
-    let mut command = Command::new(program);
-    command.args(["data", "generate", "--rows", &rows, "--format", "libsvm", "--output"]).arg(&path);
-    run_program("parashard", command, TRAIN_TIMEOUT)?;
-    Ok(path)
 }
 
-fn help(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.args(["train", "--help"]);
-    command
+/// Without its folders, which say nothing to a reader elsewhere.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 impl Point {
-    fn train(&mut self, program: &Path, data: &Path, passes: u16, has_filters: bool, folder: &TempDir) -> Result<()> {
+    fn train(&mut self, program: &Path, data: &Data, passes: u16, folder: &TempDir) -> Result<()> {
         let summary = folder.path().join("summary.json");
         let mut command = Command::new(program);
         command.args(["train", "--servers", "2", "--workers", "2", "--alpha", "0.1", "--beta", "1", "--l1", "1"]);
-        command.args(["--l2", "0", "--passes", &passes.to_string(), "--train"]).arg(data);
-        command.arg("--json").arg(&summary).arg("--model").arg(folder.path().join("filters.model"));
-        if has_filters {
-            command.args(["--filters", &self.set]);
+        command.args(["--l2", "0", "--filters", &self.set, "--passes", &passes.to_string()]);
+        command.arg("--train").arg(&data.train).arg("--model").arg(folder.path().join("filters.model"));
+        command.arg("--json").arg(&summary);
+        if let Some(test) = &data.test {
+            command.arg("--test").arg(test);
         }
         run_program("parashard", command, TRAIN_TIMEOUT)?;
         let text = std::fs::read_to_string(&summary)?;
@@ -183,7 +194,8 @@ impl Point {
             .with("received_pass_1", of(|figures| Some(figures.received.0)))
             .with("received_later", of(|figures| figures.received.1))
             .with("sent_to_none", median_ratio(&sent_later, &base_sent))
-            .with("log_loss", of(|figures| Some(figures.log_loss)))
+            .with("train_log_loss", of(|figures| Some(figures.train_log_loss)))
+            .with("test_log_loss", of(|figures| figures.test_log_loss))
             .with("examples_per_s", median(&examples_per_second))
             .with("speed_to_none", median_ratio(&examples_per_second, &base_speed))
     }
@@ -194,31 +206,24 @@ impl Point {
 }
 
 impl Figures {
-    /// Reads a summary of `train --json`. One without bytes by pass gives the mean of all passes.
+    /// Reads a summary of `train --json`.
     fn read(text: &str) -> Option<Figures> {
         let summary: Value = serde_json::from_str(text).ok()?;
         let number = |name: &str| summary.get(name).and_then(Value::as_f64);
-        let passes = number("passes")?.max(1.0);
-        // Each pass counts its examples.
-        let examples = number("examples")? / passes;
-        let split = |by_pass: &str, total: &str| {
-            let bytes: Option<Vec<f64>> = summary
-                .get(by_pass)
-                .and_then(Value::as_array)
-                .map(|each| each.iter().filter_map(Value::as_f64).collect());
-            match bytes.as_deref() {
-                Some([first, later @ ..]) => {
-                    let mean = (!later.is_empty()).then(|| later.iter().sum::<f64>() / later.len() as f64 / examples);
-                    Some((first / examples, mean))
-                }
-                _ => Some((number(total)? / passes / examples, None)),
-            }
+        // `examples` counts a row in each pass.
+        let examples = number("examples")? / number("passes")?;
+        let split = |name: &str| {
+            let bytes: Vec<f64> = summary.get(name)?.as_array()?.iter().filter_map(Value::as_f64).collect();
+            let (first, later) = bytes.split_first()?;
+            let mean = (!later.is_empty()).then(|| later.iter().sum::<f64>() / later.len() as f64 / examples);
+            Some((first / examples, mean))
         };
         Some(Figures {
             examples_per_second: number("examples_per_second")?,
-            log_loss: number("train_log_loss")?,
-            sent: split("bytes_sent_per_pass", "bytes_pushed")?,
-            received: split("bytes_received_per_pass", "bytes_pulled")?,
+            train_log_loss: number("train_log_loss")?,
+            test_log_loss: number("test_log_loss"),
+            sent: split("bytes_sent_per_pass")?,
+            received: split("bytes_received_per_pass")?,
         })
     }
 }
@@ -230,9 +235,9 @@ mod tests {
     #[test]
     fn a_summary_with_bytes_by_pass_tells_the_first_from_the_later() {
         let text = r#"{"examples": 300, "passes": 3, "examples_per_second": 10.0, "train_log_loss": 0.5,
-            "bytes_sent_per_pass": [1000, 400, 600], "bytes_pulled": 3000}"#;
+            "bytes_sent_per_pass": [1000, 400, 600], "bytes_received_per_pass": [2000, 1000, 500]}"#;
         let figures = Figures::read(text).expect("a summary");
-        assert_eq!((figures.sent, figures.received), ((10.0, Some(5.0)), (10.0, None)));
+        assert_eq!((figures.sent, figures.received), ((10.0, Some(5.0)), (20.0, Some(7.5))));
         assert!(Figures::read("{}").is_none());
     }
 }

@@ -8,7 +8,7 @@ use crate::peer::{MpiKind, PeerPlan, PeerPoint, PeerSet, RedisWork};
 use crate::pin::Placement;
 use crate::report::{Plot, Report, Row};
 use crate::sample::Draw;
-use crate::timing::{Pace, Series};
+use crate::timing::{Pace, Pieces, Series};
 use anyhow::Result;
 use clap::Args;
 use parashard::client::KeyList;
@@ -17,8 +17,10 @@ use parashard::node::Layout;
 const KEY_END: u64 = 1 << 40;
 /// Keys of the larger request.
 const MANY: usize = 100;
-/// Round trips of a point in a run, and with `--quick`.
-const TRIPS: (usize, usize) = (5_000, 50);
+/// How often the points of a mode take turns in a run, and with `--quick`.
+const TURNS: (usize, usize) = (10, 2);
+/// Round trips of a turn, and with `--quick`.
+const TRIPS: (usize, usize) = (1_000, 25);
 
 /// Arguments of `latency`.
 #[derive(Debug, Clone, Args)]
@@ -64,12 +66,14 @@ pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
     }
     let mut set = arguments.peers.peers.then(|| PeerSet::start(peer_plan(options.quick), &placement)).transpose()?;
     for _ in 0..options.runs {
-        modes.iter_mut().try_for_each(|mode| mode.run(options.amount(TRIPS.0, TRIPS.1)))?;
+        let (turns, trips) = (options.amount(TURNS.0, TURNS.1), options.amount(TRIPS.0, TRIPS.1));
+        modes.iter_mut().try_for_each(|mode| mode.run(turns, trips))?;
         set.iter_mut().try_for_each(|set| set.run(&placement))?;
     }
     let mut report = Report {
         title: "latency: round trips of small requests, one outstanding".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["keys", "wait"],
         after: &["p50_ratio", "p99_ratio"],
         plot: Plot::Bars { y: "p50_us", label: &["wait"] },
@@ -99,27 +103,39 @@ impl Mode {
         Ok(Mode { wait, table, raw, one, many, series: Default::default(), _job: job })
     }
 
-    fn run(&mut self, trips: usize) -> Result<()> {
-        let Mode { table, raw, one, many, series, .. } = self;
+    /// One run. The points take turns, so that a moment of noise does not meet one of them alone.
+    fn run(&mut self, turns: usize, trips: usize) -> Result<()> {
         let pace = Pace { warm_up: trips / 10, rounds: trips, depth: 1 };
-        let mut next = series.iter_mut();
-        for keys in [one, many] {
-            let (Some(push), Some(pull)) = (next.next(), next.next()) else { break };
-            push.run(
-                pace,
-                || {
-                    let mut values = table.values(keys.len());
-                    values.fill(0.5);
-                    Ok(values)
-                },
-                |values| Ok(table.push(keys, values)?),
-                |push| Ok(push.wait().map(drop)?),
-            )?;
-            pull.trips(trips, || Ok(table.pull(keys)?.wait().map(drop)?))?;
+        let mut pieces = Vec::new();
+        for _ in 0..self.series.len() {
+            pieces.push(Pieces::new()?);
         }
-        match (next.next(), raw) {
-            (Some(series), Some(raw)) => series.trips(trips, || raw.trip()),
-            _ => Ok(()),
+        for _ in 0..turns {
+            for (point, pieces) in pieces.iter_mut().enumerate() {
+                // Whoever spun for the last point sleeps before the next begins.
+                std::thread::sleep(2 * self.wait.spin());
+                self.turn(point, pace, pieces)?;
+            }
+        }
+        let measured = self.series.iter_mut().zip(&pieces).filter(|(_, pieces)| !pieces.is_empty());
+        measured.for_each(|(series, pieces)| series.add_pieces(pieces));
+        Ok(())
+    }
+
+    /// Some round trips of one point, an index of `series`.
+    fn turn(&mut self, point: usize, pace: Pace, pieces: &mut Pieces) -> Result<()> {
+        let Mode { table, raw, one, many, .. } = self;
+        let keys = if point < 2 { one } else { many };
+        let values = || {
+            let mut values = table.values(keys.len());
+            values.fill(0.5);
+            Ok(values)
+        };
+        match (point, raw) {
+            (0 | 2, _) => pieces.run(pace, values, |values| Ok(table.push(keys, values)?.wait().map(drop)?)),
+            (1 | 3, _) => pieces.run(pace, || Ok(()), |()| Ok(table.pull(keys)?.wait().map(drop)?)),
+            (_, Some(raw)) => pieces.run(pace, || Ok(()), |()| raw.trip()),
+            (_, None) => Ok(()),
         }
     }
 

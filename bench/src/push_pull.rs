@@ -78,6 +78,7 @@ pub(crate) fn run(arguments: &TableOptions) -> Result<()> {
     let report = Report {
         title: "push-pull: a push and a pull of the same that sees it, f32 sums, one shard".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["keys", "wait"],
         after: &["mkeys_per_s"],
         plot: Plot::Lines { x: "keys", series: &[] },

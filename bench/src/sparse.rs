@@ -1,8 +1,11 @@
 //! Pushes and pulls of random sorted keys: one worker, one server with one shard, TCP on loopback.
 //!
-//! In the timing: the key list is handed over (checked, sliced, hashed), sent, found or remembered at
-//! the server, added up or gathered, and acknowledged or answered. Outside of it: the keys are drawn
-//! and the values are written into the pool's memory, which a program does as it computes them.
+//! In the timing: the key list is handed over (checked, sliced, hashed; a handle that is used again is
+//! not), sent, found or remembered at the server, added up or gathered, and acknowledged or answered.
+//! Outside of it: the keys are drawn and the values are written into the pool's memory, which a
+//! program does as it computes them. `way` lists what is done.
+
+mod way;
 
 use crate::cluster::{Job, Table, table};
 use crate::limit::{NO_LIMIT, stream_gb_per_s, triad_gb_per_s};
@@ -19,6 +22,7 @@ use parashard::client::{KeyList, Values};
 use parashard::node::{Layout, TableSpec};
 use std::sync::Arc;
 use std::time::Duration;
+use way::{Point, Way};
 
 /// Keys are drawn below this.
 const KEY_END: u64 = 1 << 40;
@@ -30,7 +34,7 @@ const KEYS_A_RUN: usize = 8_000_000;
 const ROUNDS_MAX: usize = 200;
 /// The same with `--quick`.
 const QUICK_ROUNDS: usize = 5;
-/// Most tables for first pushes: each is pushed to once.
+/// Most tables of a kind for first pushes: each is pushed to once.
 const FIRST_TABLES_MAX: usize = 200;
 /// Most keys of a request to a peer that takes a command for each.
 const REDIS_KEYS_MAX: usize = 100_000;
@@ -45,31 +49,6 @@ pub(crate) struct SparseArguments {
     /// Keys of a request.
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     sizes: Option<Vec<u64>>,
-}
-
-/// What is done with a list of keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Pushed to a table whose server remembers lists, this one too.
-    PushCached,
-    /// Pushed to a table that remembers none; the keys are there.
-    Push,
-    /// New keys, pushed to an empty table.
-    PushFirst,
-    PullCached,
-    Pull,
-}
-
-impl Way {
-    fn is_cached(self) -> bool {
-        matches!(self, Way::PushCached | Way::PullCached)
-    }
-}
-
-struct Point {
-    way: Way,
-    depth: usize,
-    series: Series,
 }
 
 /// What all sizes have in common, and what the loopback and the memory gave in each run.
@@ -87,8 +66,11 @@ struct Session<'a> {
 struct Bench<'a> {
     job: &'a Job,
     keys: Arc<Vec<u64>>,
+    /// The same keys in a list that was used before.
+    handle: KeyList,
     draw: Draw,
-    first_tables: usize,
+    /// Tables of either kind that were pushed to for the first time.
+    first_tables: [usize; 2],
     firsts_a_run: usize,
     /// In a job that runs already, whether its table has a key cache.
     remote_remembers: Option<bool>,
@@ -105,6 +87,7 @@ pub(crate) fn run(arguments: &SparseArguments) -> Result<()> {
     let mut report = Report {
         title: "sparse: pushes and pulls of sorted random keys, f32 sums, one shard".to_owned(),
         machine: Machine::look(&placement),
+        median_name: "median",
         before: &["keys", "depth", "wait"],
         after: &[],
         plot: Plot::Lines { x: "keys", series: &["depth"] },
@@ -167,22 +150,26 @@ impl Session<'_> {
     }
 }
 
-/// One table that remembers key lists, one that does not, and `firsts` that stay empty.
+/// One table that remembers key lists, one that does not, and `firsts` of each kind that stay empty.
 fn tables(firsts: usize) -> Vec<TableSpec> {
-    let name = |index: usize| match index {
-        0 => "cached".to_owned(),
-        1 => "plain".to_owned(),
-        _ => first_name(index - 2),
+    let names = [true, false].into_iter().flat_map(|is_cached| {
+        let firsts = (0..firsts).map(move |index| (first_name(index, is_cached), is_cached));
+        std::iter::once((used_name(is_cached).to_owned(), is_cached)).chain(firsts)
+    });
+    let spec = |(id, (name, is_cached)): (u16, (String, bool))| {
+        let mut spec = table(id, &name, KEY_END, Layout::Sparse);
+        spec.filters.key_cache = is_cached;
+        spec
     };
-    let count = u16::try_from(firsts + 2).unwrap_or(u16::MAX);
-    let mut tables: Vec<TableSpec> =
-        (0..count).map(|id| table(id, &name(usize::from(id)), KEY_END, Layout::Sparse)).collect();
-    tables[0].filters.key_cache = true;
-    tables
+    (0..).zip(names).map(spec).collect()
 }
 
-fn first_name(index: usize) -> String {
-    format!("first {index}")
+fn used_name(is_cached: bool) -> &'static str {
+    if is_cached { "cached" } else { "plain" }
+}
+
+fn first_name(index: usize, is_cached: bool) -> String {
+    format!("first {} {index}", used_name(is_cached))
 }
 
 fn rounds(keys: usize, depth: usize, quick: bool) -> usize {
@@ -200,52 +187,57 @@ fn filled(table: &Table, count: usize) -> Values<f32> {
 impl Bench<'_> {
     fn new(job: &Job, keys: usize, firsts_a_run: usize, is_remote: bool, is_quick: bool) -> Result<Bench<'_>> {
         let mut draw = Draw::new(keys as u64);
-        let spec = job.table("plain", Layout::Sparse)?.spec().clone();
+        let spec = job.table(used_name(false), Layout::Sparse)?.spec().clone();
         let keys = Arc::new(draw.keys(keys, spec.key_end));
+        let handle = KeyList::from_shared(Arc::clone(&keys))?;
         let remote_remembers = is_remote.then_some(spec.filters.key_cache);
-        let bench = Bench { job, keys, draw, first_tables: 0, firsts_a_run, remote_remembers, is_quick };
-        for name in ["cached", "plain"] {
-            let table = job.table(name, Layout::Sparse)?;
-            table.push(&KeyList::from_shared(Arc::clone(&bench.keys))?, filled(&table, bench.keys.len()))?.wait()?;
+        for is_cached in [true, false] {
+            let table = job.table(used_name(is_cached), Layout::Sparse)?;
+            table.push(&handle, filled(&table, keys.len()))?.wait()?;
         }
-        Ok(bench)
+        Ok(Bench { job, keys, handle, draw, first_tables: [0; 2], firsts_a_run, remote_remembers, is_quick })
     }
 
     fn points(&self) -> Vec<Point> {
-        let ways = [Way::PushCached, Way::Push, Way::PushFirst, Way::PullCached, Way::Pull];
-        let remembers = self.remote_remembers;
         // A job that runs already has one table; whether it remembers lists decides what is measured.
-        let ways = ways.into_iter().filter(move |way| {
-            remembers.is_none_or(|remembers| *way == Way::PushFirst || way.is_cached() == remembers)
-        });
+        let fits = |way: &Way| self.remote_remembers.is_none_or(|remembers| way.is_cached() == remembers);
+        let ways = Way::ALL.into_iter().filter(fits);
         let at = |depth| move |way| Point { way, depth, series: Series::default() };
         // A table is pushed to for the first time once; there is nothing to keep outstanding.
-        let deep = ways.clone().filter(|way| *way != Way::PushFirst);
+        let deep = ways.clone().filter(|way| !way.is_first());
         ways.map(at(1)).chain(deep.map(at(4))).collect()
     }
 
     fn measure(&mut self, point: &mut Point) -> Result<()> {
-        let count = self.keys.len();
-        let pace = Pace { warm_up: 1, rounds: rounds(count, point.depth, self.is_quick), depth: point.depth };
-        let name = if point.way.is_cached() { "cached" } else { "plain" };
-        let table = self.job.table(name, Layout::Sparse)?;
-        let keys = Arc::clone(&self.keys);
-        match point.way {
-            Way::PushCached | Way::Push => point.series.run(
+        let Point { way, depth, series } = point;
+        let (count, is_cached) = (self.keys.len(), way.is_cached());
+        let pace = Pace { warm_up: 1, rounds: rounds(count, *depth, self.is_quick), depth: *depth };
+        let table = self.job.table(used_name(is_cached), Layout::Sparse)?;
+        let (keys, handle) = (Arc::clone(&self.keys), self.handle.clone());
+        // Handed over anew: nobody knows yet that these keys are in order and have been here before.
+        let list = || anyhow::Ok(KeyList::from_shared(Arc::clone(&keys))?);
+        match way {
+            Way::PushHandle => series.run(
                 pace,
-                || Ok((Arc::clone(&keys), filled(&table, count))),
-                |(keys, values)| Ok(table.push(&KeyList::from_shared(keys)?, values)?),
+                || Ok(filled(&table, count)),
+                |values| Ok(table.push(&handle, values)?),
                 |push| Ok(push.wait().map(drop)?),
             ),
-            Way::PullCached | Way::Pull => point.series.run(
+            Way::PushCached | Way::Push => series.run(
                 pace,
-                || Ok(Arc::clone(&keys)),
-                |keys| Ok(table.pull(&KeyList::from_shared(keys)?)?),
-                |pull| Ok(pull.wait().map(drop)?),
+                || Ok(filled(&table, count)),
+                |values| Ok(table.push(&list()?, values)?),
+                |push| Ok(push.wait().map(drop)?),
             ),
-            Way::PushFirst => point.series.run(
+            Way::PullHandle => {
+                series.run(pace, || Ok(()), |()| Ok(table.pull(&handle)?), |pull| Ok(pull.wait().map(drop)?))
+            }
+            Way::PullCached | Way::Pull => {
+                series.run(pace, || Ok(()), |()| Ok(table.pull(&list()?)?), |pull| Ok(pull.wait().map(drop)?))
+            }
+            Way::PushFirst | Way::PushFirstCached => series.run(
                 Pace { warm_up: 0, rounds: self.firsts_a_run, depth: 1 },
-                || self.first(count),
+                || self.first(count, is_cached),
                 |(table, keys, values)| Ok(table.push(&KeyList::from_shared(keys)?, values)?),
                 |push| Ok(push.wait().map(drop)?),
             ),
@@ -253,28 +245,13 @@ impl Bench<'_> {
     }
 
     /// New keys for the next table that nobody has pushed to; in a job that runs already, for its table.
-    fn first(&mut self, count: usize) -> Result<(Table, Arc<Vec<u64>>, Values<f32>)> {
-        let table = self.job.table(&first_name(self.first_tables), Layout::Sparse)?;
-        self.first_tables += 1;
+    fn first(&mut self, count: usize, is_cached: bool) -> Result<(Table, Arc<Vec<u64>>, Values<f32>)> {
+        let used = &mut self.first_tables[usize::from(is_cached)];
+        let table = self.job.table(&first_name(*used, is_cached), Layout::Sparse)?;
+        *used += 1;
         let keys = Arc::new(self.draw.keys(count, table.spec().key_end));
         let values = filled(&table, count);
         Ok((table, keys, values))
-    }
-}
-
-impl Point {
-    /// `stream` is the raw TCP stream's GB/s in each run.
-    fn row(&self, keys: usize, wait: Wait, stream: &[f64]) -> Row {
-        let (name, bytes_per_key) = match self.way {
-            Way::PushCached => ("push_cached", 4.0),
-            Way::Push => ("push", 12.0),
-            Way::PushFirst => ("push_first", 12.0),
-            Way::PullCached => ("pull_cached", 4.0),
-            Way::Pull => ("pull", 12.0),
-        };
-        let limits: Vec<f64> = stream.iter().map(|gb_per_s| gb_per_s / bytes_per_key * 1e3).collect();
-        let limit = (!limits.is_empty()).then_some(("raw stream", limits.as_slice()));
-        keys_row(name, keys as u64, self.depth, &self.series, limit).with("wait", wait.name())
     }
 }
 

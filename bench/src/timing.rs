@@ -36,38 +36,40 @@ impl Series {
         mut begin: impl FnMut(P) -> Result<O>,
         mut finish: impl FnMut(O) -> Result<()>,
     ) -> Result<()> {
+        if pace.depth == 1 {
+            let mut pieces = Pieces::new()?;
+            pieces.run(pace, prepare, |prepared| finish(begin(prepared)?))?;
+            self.add_pieces(&pieces);
+            return Ok(());
+        }
         for _ in 0..pace.warm_up {
             let prepared = prepare()?;
             finish(begin(prepared)?)?;
         }
         let mut histogram = Histogram::<u64>::new(3)?;
-        let each = if pace.depth == 1 {
-            for _ in 0..pace.rounds {
-                let prepared = prepare()?;
-                let start = Instant::now();
-                finish(begin(prepared)?)?;
-                histogram.record(nanoseconds(start))?;
-            }
-            histogram.value_at_quantile(0.5) as f64
-        } else {
-            let prepared = (0..pace.rounds).map(|_| prepare()).collect::<Result<Vec<P>>>()?;
-            let start = Instant::now();
-            let mut open = VecDeque::with_capacity(pace.depth);
-            for prepared in prepared {
-                if open.len() == pace.depth {
-                    finish_oldest(&mut open, &mut finish, &mut histogram)?;
-                }
-                open.push_back((Instant::now(), begin(prepared)?));
-            }
-            while !open.is_empty() {
+        let prepared = (0..pace.rounds).map(|_| prepare()).collect::<Result<Vec<P>>>()?;
+        let start = Instant::now();
+        let mut open = VecDeque::with_capacity(pace.depth);
+        for prepared in prepared {
+            if open.len() == pace.depth {
                 finish_oldest(&mut open, &mut finish, &mut histogram)?;
             }
-            nanoseconds(start) as f64 / pace.rounds as f64
-        };
-        self.p50.push(histogram.value_at_quantile(0.5) as f64);
-        self.p99.push(histogram.value_at_quantile(0.99) as f64);
-        self.each.push(each);
+            open.push_back((Instant::now(), begin(prepared)?));
+        }
+        while !open.is_empty() {
+            finish_oldest(&mut open, &mut finish, &mut histogram)?;
+        }
+        self.add_run(&histogram, nanoseconds(start) as f64 / pace.rounds as f64);
         Ok(())
+    }
+
+    /// One run that was timed in pieces.
+    pub(crate) fn add_pieces(&mut self, pieces: &Pieces) {
+        self.add_run(&pieces.0, pieces.0.value_at_quantile(0.5) as f64);
+    }
+
+    fn add_run(&mut self, histogram: &Histogram<u64>, each: f64) {
+        self.add(histogram.value_at_quantile(0.5) as f64, histogram.value_at_quantile(0.99) as f64, each);
     }
 
     /// One run of a trip that needs nothing prepared.
@@ -110,6 +112,38 @@ impl Series {
     /// As [`Series::p50_ratio`], of the 99th percentiles.
     pub(crate) fn p99_ratio(&self, limit: &Series) -> Option<f64> {
         median_ratio(&self.p99, &limit.p99)
+    }
+}
+
+/// The times of one run with one outstanding, which others may share piece by piece: what comes over
+/// the machine in that time then comes over all of them.
+pub(crate) struct Pieces(Histogram<u64>);
+
+impl Pieces {
+    pub(crate) fn new() -> Result<Pieces> {
+        Ok(Pieces(Histogram::new(3)?))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Does an operation with what `prepare` gave, `pace` times.
+    pub(crate) fn run<P>(
+        &mut self,
+        pace: Pace,
+        mut prepare: impl FnMut() -> Result<P>,
+        mut operation: impl FnMut(P) -> Result<()>,
+    ) -> Result<()> {
+        for round in 0..pace.warm_up + pace.rounds {
+            let prepared = prepare()?;
+            let start = Instant::now();
+            operation(prepared)?;
+            if round >= pace.warm_up {
+                self.0.record(nanoseconds(start))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -67,8 +67,8 @@ fn prepare(stream: &TcpStream, wait: Wait) -> io::Result<()> {
     stream.set_nonblocking(wait == Wait::Spin)
 }
 
-/// Spinning looks again and again; it rests after [`Wait::spin`] without a ball, as a node does, so
-/// that a peer that is not measured leaves its core to the others.
+/// Spinning looks again and again; after [`Wait::spin`] without a ball it sleeps until the next one, as
+/// a node does, so that a peer that is not measured leaves its core to the others altogether.
 fn receive(stream: &mut TcpStream, wait: Wait, ball: &mut [u8]) -> io::Result<()> {
     if wait == Wait::Block {
         return stream.read_exact(ball);
@@ -83,7 +83,13 @@ fn receive(stream: &mut TcpStream, wait: Wait, ball: &mut [u8]) -> io::Result<()
                 looks = looks.wrapping_add(1);
                 // The clock is not read at each look.
                 if looks.is_multiple_of(256) && begin.elapsed() > wait.spin() {
-                    std::thread::sleep(wait.spin());
+                    stream.set_nonblocking(false)?;
+                    let slept = stream.read(&mut ball[filled..]);
+                    stream.set_nonblocking(true)?;
+                    match slept? {
+                        0 => return Err(ErrorKind::UnexpectedEof.into()),
+                        bytes => filled += bytes,
+                    }
                 }
             }
             Err(error) => return Err(error),

@@ -22,6 +22,8 @@ pub(crate) struct Report {
     /// What was measured, and how.
     pub(crate) title: String,
     pub(crate) machine: Machine,
+    /// What the table calls the rows' `median`.
+    pub(crate) median_name: &'static str,
     /// Fields of the rows that the table shows before the figures.
     pub(crate) before: &'static [&'static str],
     /// Fields of the rows that the table shows after them.

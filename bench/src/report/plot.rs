@@ -3,7 +3,7 @@
 use super::table::rounded;
 use super::{Report, Row};
 use anyhow::{Result, anyhow};
-use plotters::coord::Shift;
+use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub(crate) enum Plot {
 
 /// Points of rows that belong together.
 struct Line {
-    /// Lines of one name have one colour.
+    /// Lines of one name have one colour and one shape of points.
     name: String,
     label: String,
     points: Vec<(f64, f64)>,
@@ -96,24 +96,28 @@ impl Report {
             .light_line_style(BLACK.mix(0.05))
             .draw()?;
         let mut top = 8;
-        let mut explain = |label: &str, style: ShapeStyle| {
+        let mut explain = |label: &str, turn: Option<usize>, style: ShapeStyle| {
             legend.draw(&PathElement::new([(12, top + 7), (34, top + 7)], style))?;
+            if let Some(turn) = turn {
+                mark(&legend, (23, top + 7), turn, style.color.filled())?;
+            }
             legend.draw(&Text::new(label.to_owned(), (42, top), (FONT, 13)))?;
             top += LEGEND_HEIGHT;
             Drawn::Ok(())
         };
         for (index, line) in lines.iter().enumerate() {
-            let colour = colour(&names, &line.name);
+            let (colour, turn) = colour(&names, &line.name);
             let is_first = lines[..index].iter().all(|other| other.name != line.name);
             let style = if is_first { colour.stroke_width(3) } else { colour.mix(0.6).stroke_width(1) };
             chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
-            chart.draw_series(line.points.iter().map(|&point| Circle::new(point, 3, colour.filled())))?;
-            explain(&line.label, style)?;
+            let points = chart.plotting_area();
+            line.points.iter().try_for_each(|&point| mark(points, point, turn, colour.filled()))?;
+            explain(&line.label, Some(turn), style)?;
         }
         for line in &limits {
             let dashed = DashedLineSeries::new(line.points.iter().copied(), 5, 5, BLACK.stroke_width(1));
             chart.draw_series(dashed)?;
-            explain(&line.label, BLACK.mix(0.4).stroke_width(1))?;
+            explain(&line.label, None, BLACK.mix(0.4).stroke_width(1))?;
         }
         Ok(())
     }
@@ -140,7 +144,9 @@ impl Report {
         let mut merged: Vec<Line> = Vec::new();
         for limit in limits {
             match merged.iter_mut().find(|other| other.points == limit.points) {
-                Some(other) => other.label += &format!(", {}", limit.label),
+                // The legend has no room for all of them.
+                Some(other) if other.label.ends_with('…') => {}
+                Some(other) => other.label += ", …",
                 None => merged.push(limit),
             }
         }
@@ -161,13 +167,15 @@ impl Report {
         for (index, (row, name, value)) in bars.iter().enumerate() {
             let top = 4 + BAR_HEIGHT * i32::try_from(index)?;
             let right = name_width + (room * value / longest) as i32;
-            let colour = colour(&names, &row.name);
+            let (colour, _) = colour(&names, &row.name);
             area.draw(&Text::new(name.clone(), (4, top + 2), (FONT, 14)))?;
             area.draw(&Rectangle::new([(name_width, top), (right.max(name_width + 1), top + 18)], colour.filled()))?;
             area.draw(&Text::new(rounded(*value), (right + 6, top + 2), (FONT, 14)))?;
         }
         let bottom = 8 + BAR_HEIGHT * i32::try_from(bars.len())?;
-        area.draw(&Text::new(y.replace('_', " "), (name_width, bottom), (FONT, 14)))?;
+        let unit = self.rows.first().filter(|_| y == "median").map_or("", |row| row.unit);
+        let name = if y == "median" { self.median_name.to_owned() } else { y.replace('_', " ") };
+        area.draw(&Text::new(format!("{name} {unit}"), (name_width, bottom), (FONT, 14)))?;
         Ok(())
     }
 }
@@ -196,9 +204,25 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     seen
 }
 
-fn colour(names: &[&str], name: &str) -> RGBColor {
+/// The colour of a name, and how often all colours were used up before it.
+fn colour(names: &[&str], name: &str) -> (RGBColor, usize) {
     let index = names.iter().position(|other| *other == name).unwrap_or(0);
-    COLOURS[index % COLOURS.len()]
+    (COLOURS[index % COLOURS.len()], index / COLOURS.len())
+}
+
+/// Draws a point in the shape that tells names of one colour apart.
+fn mark<C>(area: &DrawingArea<SVGBackend<'_>, C>, at: C::From, turn: usize, style: ShapeStyle) -> Drawn
+where
+    C: CoordTranslate,
+    C::From: Clone + 'static,
+{
+    match turn % 4 {
+        0 => area.draw(&Circle::new(at, 3, style))?,
+        1 => area.draw(&TriangleMarker::new(at, 6, style))?,
+        2 => area.draw(&Cross::new(at, 4, style))?,
+        _ => area.draw(&Circle::new(at, 5, style.color.stroke_width(1)))?,
+    }
+    Ok(())
 }
 
 /// A name, and what tells its rows apart.

@@ -34,7 +34,7 @@ impl Report {
         let time = self.rows.first().map_or("us", |row| row.unit);
         let mut head = vec!["name".to_owned()];
         head.extend(own(self.before));
-        head.extend([format!("median {time}"), format!("p99 {time}"), "rate".to_owned(), String::new()]);
+        head.extend([format!("{} {time}", self.median_name), format!("p99 {time}"), "rate".to_owned(), String::new()]);
         head.extend(["limit".to_owned(), "share".to_owned(), String::new()]);
         head.extend(own(self.after));
         head
