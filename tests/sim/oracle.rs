@@ -161,17 +161,20 @@ fn states(plan: &Plan, table: usize) -> Vec<Rows> {
         for writer in writers().filter(|&writer| time < plan.steps(table, writer)) {
             for push in plan.step(table, writer, time) {
                 for (key, numbers) in push.part.keys().into_iter().zip(push.numbers.chunks(width)) {
-                    add(dtype, sums.entry(key).or_insert_with(|| vec![0; width]), numbers);
+                    let numbers = numbers.iter().map(|&number| number::widen(dtype, number));
+                    let sum = sums.entry(key).or_insert_with(|| vec![0; width]);
+                    sum.iter_mut()
+                        .zip(numbers)
+                        .for_each(|(sum, number)| *sum = number::plus(dtype.accumulator(), *sum, number));
                 }
             }
         }
         let mut rows = states[states.len() - 1].clone();
-        sums.iter().for_each(|(&key, sum)| add(dtype, rows.entry(key).or_insert_with(|| vec![0; width]), sum));
+        for (&key, sum) in &sums {
+            let row = rows.entry(key).or_insert_with(|| vec![0; width]);
+            row.iter_mut().zip(sum).for_each(|(value, &sum)| *value = number::commit(dtype, *value, sum));
+        }
         states.push(rows);
     }
     states
-}
-
-fn add(dtype: DType, target: &mut [u64], source: &[u64]) {
-    target.iter_mut().zip(source).for_each(|(target, &number)| *target = number::plus(dtype, *target, number));
 }

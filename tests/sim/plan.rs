@@ -3,6 +3,7 @@
 //! What writers do to sequential tables depends on the seed, table, writer and time alone; so the
 //! same work can be done by another cluster.
 
+use crate::number;
 use parashard::id::{Nanos, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::transport::sim::{Cut, Pause, SimFaults, SimRandom};
@@ -76,7 +77,7 @@ impl Plan {
             eager: random.happens(0.3),
             think_max: random.duration(Duration::from_micros(500), Duration::from_millis(12)),
             begins_with_task: random.happens(0.3),
-            key_cache_bytes: [0, 2000, 1 << 30, 1 << 30][random.below(4) as usize],
+            key_cache_bytes: [0, 2000, 8000, 1 << 30, 1 << 30][random.below(5) as usize],
             faults: faults(&mut random, &nodes),
             shards,
             workers,
@@ -121,8 +122,8 @@ impl Plan {
             let part = part_of(spec, random);
             let count = part.keys().len() * usize::from(spec.width);
             let number = |_| match spec.dtype {
-                DType::I64 => 1 + random.below(9),
-                _ => u64::from(((random.below(2001) as f32 - 1000.0) / 7.3).to_bits()),
+                DType::I64 | DType::U32 => 1 + random.below(9),
+                dtype => number::near(dtype, (random.below(2001) as f64 - 1000.0) / 7.3),
             };
             StepPush { part, numbers: (0..count).map(number).collect() }
         };
@@ -162,20 +163,30 @@ fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
             (false, true) => DENSE_KEYS,
             (false, false) => [UNIVERSE, 1000, 1 << 20, u64::MAX][random.below(4) as usize],
         };
+        let consistency = if random.happens(0.5) { Consistency::Sequential } else { Consistency::Eventual };
         TableSpec {
             id: TableId(id),
             name: format!("table-{id}"),
-            dtype: if random.happens(0.5) { DType::I64 } else { DType::F32 },
+            dtype: dtype(random, consistency),
             width: 1 + random.below(3) as u16,
             key_end,
             layout: if is_large || dense { Layout::Dense } else { Layout::Sparse },
             update: UpdateFunction::Sum,
-            consistency: if random.happens(0.5) { Consistency::Sequential } else { Consistency::Eventual },
+            consistency,
             filters: filters(random),
         }
     };
     let count = 2 + random.below(2) as u16;
     (0..count).map(|id| table(id, random)).collect()
+}
+
+/// Of bf16 only sequential tables, for small sums alone are exact in it.
+fn dtype(random: &mut SimRandom, consistency: Consistency) -> DType {
+    let dtypes = [DType::I64, DType::I64, DType::I64, DType::F32, DType::F32, DType::F64, DType::U32, DType::Bf16];
+    match dtypes[random.below(8) as usize] {
+        DType::Bf16 if consistency == Consistency::Eventual => DType::F32,
+        dtype => dtype,
+    }
 }
 
 /// Lossless ones, for the oracle knows exact numbers.

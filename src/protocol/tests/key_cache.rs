@@ -137,6 +137,27 @@ fn an_immutable_list_is_cut_and_hashed_once_and_means_the_same() {
 }
 
 #[test]
+fn a_list_is_cut_anew_for_another_job() {
+    let list = Keys::immutable(keys(3, 200).buffer().clone());
+    let mut asked = Vec::new();
+    for (job, shards) in [(JOB, &[FIRST, SECOND][..]), (JobId(JOB.0 + 1), &[FIRST])] {
+        let identity = Identity { job, ..identity(WORKER) };
+        let mut worker = Worker::new(Nanos(0), identity, "host".to_owned(), "there", Pool::unbounded());
+        let Input::Frame { from, mut frame } = welcome(vec![spec("key_cache", Consistency::Eventual)], 1, shards)
+        else {
+            panic!("a welcome is a frame")
+        };
+        frame.header.job = job;
+        worker.handle(Nanos(0), Input::Frame { from, frame });
+        shards.iter().for_each(|&shard| worker.handle(Nanos(0), connected(shard)));
+        worker.pull(Nanos(0), &request(&list)).unwrap();
+        let frames = drain(&mut worker).frames.into_iter();
+        asked.push(frames.map(|(to, frame)| (to, frame.header.key_count)).collect::<Vec<_>>());
+    }
+    assert_eq!(asked, [vec![(FIRST, 101), (SECOND, 99)], vec![(FIRST, 200)]]);
+}
+
+#[test]
 fn short_lists_and_tables_without_the_filter_always_send_keys() {
     for (filters, count) in [("none", 200), ("key_cache", 4)] {
         let mut wired = wired(spec(filters, Consistency::Eventual));

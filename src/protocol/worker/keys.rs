@@ -1,10 +1,10 @@
 //! The keys of a request, and how they were cut.
 //!
 //! A list that is handed over once is checked, cut and hashed in full. An immutable list remembers
-//! its cuts: by table, range and epoch, the pieces with their shards and digests. They are made on
-//! first use and go with the list.
+//! its cuts: by job, table, range and epoch, the pieces with their shards and digests. They are made on
+//! first use and go with the list, which may outlive the job.
 
-use crate::id::{Epoch, NodeId, TableId};
+use crate::id::{Epoch, Generation, JobId, NodeId, TableId};
 use crate::keyspace::KeyRange;
 use crate::memory::TxBuf;
 use std::fmt;
@@ -66,6 +66,8 @@ impl Keys {
 /// What a list was cut for: other purposes need other pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Purpose {
+    pub(super) job: JobId,
+    pub(super) generation: Generation,
     pub(super) table: TableId,
     pub(super) range: KeyRange,
     pub(super) epoch: Epoch,

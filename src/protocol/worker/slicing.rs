@@ -62,7 +62,8 @@ impl Worker {
     }
 
     fn purpose(&self, request: &Request<'_>) -> Purpose {
-        Purpose { table: request.table, range: request.range, epoch: self.partition.epoch }
+        let (job, generation) = (self.identity.job, self.identity.generation);
+        Purpose { job, generation, table: request.table, range: request.range, epoch: self.partition.epoch }
     }
 
     /// Cuts a checked request, and lets an immutable list remember how.
