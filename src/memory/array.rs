@@ -70,6 +70,13 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Array<T> {
         self.extend_from_slice(&[number]);
     }
 
+    /// Makes room for `capacity` numbers in a block that is hardly larger.
+    pub fn reserve_close(&mut self, capacity: usize) {
+        if capacity > self.capacity() {
+            self.move_to(self.pool.close_block(capacity * Self::NUMBER_BYTES));
+        }
+    }
+
     /// Shortens the array to `len` numbers; longer than it is changes nothing.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {
@@ -79,11 +86,14 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Array<T> {
 
     fn reserve_total(&mut self, capacity: usize) {
         if capacity > self.capacity() {
-            let mut block = self.pool.block(capacity * Self::NUMBER_BYTES);
-            block.set_len(self.block.len());
-            block.copy_from_slice(&self.block);
-            self.block = block;
+            self.move_to(self.pool.block(capacity * Self::NUMBER_BYTES));
         }
+    }
+
+    fn move_to(&mut self, mut block: Block) {
+        block.set_len(self.block.len());
+        block.copy_from_slice(&self.block);
+        self.block = block;
     }
 }
 

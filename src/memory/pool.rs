@@ -7,8 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Smallest class; also what keeps every block aligned to [`super::ALIGNMENT`].
 const CLASS_MIN_BYTES: usize = 256;
-/// Classes from 256 bytes to 2^47.
-const CLASS_COUNT: usize = 40;
+/// Doublings from 256 bytes to 2^47.
+const DOUBLING_COUNT: usize = 40;
+/// Classes of one doubling. All but the first are for blocks that are to be [close](Pool::close_block)
+/// to what is asked for.
+const STEPS: usize = 32;
+const CLASS_COUNT: usize = DOUBLING_COUNT * STEPS;
+/// From here on there are steps between the doublings, each a multiple of the smallest class.
+const STEPS_MIN_BYTES: usize = CLASS_MIN_BYTES * STEPS;
 /// Slabs grow with the pool, from 256 KiB to 64 MiB, and start on huge-page borders where they can.
 const SLAB_MIN_BYTES: usize = 256 << 10;
 const SLAB_MAX_BYTES: usize = 64 << 20;
@@ -78,7 +84,20 @@ impl Pool {
     /// When the machine or the pool's limit gives no more memory, as every allocation in Rust does.
     #[must_use]
     pub fn block(self: &Arc<Pool>, bytes: usize) -> Block {
-        let class = class_of(bytes);
+        self.block_of_class(class_of(bytes), bytes)
+    }
+
+    /// As [`block`](Self::block), for memory that is kept: from 8 KiB on the block is at most a 32nd
+    /// larger than asked for. Only blocks of nearly the same size find its memory again.
+    ///
+    /// # Panics
+    /// As [`block`](Self::block).
+    #[must_use]
+    pub fn close_block(self: &Arc<Pool>, bytes: usize) -> Block {
+        self.block_of_class(close_class_of(bytes), bytes)
+    }
+
+    fn block_of_class(self: &Arc<Pool>, class: usize, bytes: usize) -> Block {
         let capacity = class_bytes(class);
         let start = self.lock().take(class, self.bytes_max);
         match start {
@@ -101,7 +120,7 @@ impl Pool {
     pub(super) fn give_back(&self, start: NonNull<u8>, capacity: usize, shell: Option<Shell>) {
         let mut state = self.lock();
         state.used_bytes -= capacity;
-        state.free[class_of(capacity)].push(Address(start));
+        state.free[close_class_of(capacity)].push(Address(start));
         state.shells.extend(shell);
     }
 
@@ -174,18 +193,28 @@ impl State {
 }
 
 const fn class_bytes(class: usize) -> usize {
-    CLASS_MIN_BYTES << class
+    let doubling = CLASS_MIN_BYTES << (class / STEPS);
+    doubling + doubling / STEPS * (class % STEPS)
+}
+
+/// The class of the smallest power of two that holds `bytes`.
+fn class_of(bytes: usize) -> usize {
+    let bytes = bytes.max(CLASS_MIN_BYTES).next_power_of_two();
+    class_of_floor(bytes)
 }
 
 /// The smallest class that holds `bytes`.
-fn class_of(bytes: usize) -> usize {
-    let bytes = bytes.max(CLASS_MIN_BYTES).next_power_of_two();
-    (bytes.trailing_zeros() - CLASS_MIN_BYTES.trailing_zeros()) as usize
+fn close_class_of(bytes: usize) -> usize {
+    if bytes < STEPS_MIN_BYTES {
+        return class_of(bytes);
+    }
+    let doubling = 1 << bytes.ilog2();
+    class_of_floor(bytes) + (bytes - doubling).div_ceil(doubling / STEPS)
 }
 
-/// The largest class that fits into `bytes`, which is at least the smallest class.
+/// The class of the largest power of two that fits into `bytes`, which is at least the smallest class.
 fn class_of_floor(bytes: usize) -> usize {
-    (bytes.ilog2() - CLASS_MIN_BYTES.ilog2()) as usize
+    (bytes.ilog2() - CLASS_MIN_BYTES.ilog2()) as usize * STEPS
 }
 
 #[cfg(test)]
@@ -201,6 +230,20 @@ mod tests {
         drop(first);
         assert_eq!(pool.usage().used_bytes, 0);
         assert_eq!(pool.block(600).as_ptr(), place);
+    }
+
+    #[test]
+    fn a_close_block_is_a_little_larger_than_asked_for_and_is_found_again() {
+        let pool = Pool::unbounded();
+        for bytes in (8192..40_000).step_by(77).chain([1 << 20, (1 << 20) + 1, 200_000]) {
+            let block = pool.close_block(bytes);
+            let (place, capacity) = (block.as_ptr(), block.capacity());
+            assert!(capacity >= bytes && capacity <= bytes + bytes / 32 + 1, "{capacity} for {bytes}");
+            assert_eq!(place as usize % crate::memory::ALIGNMENT, 0);
+            drop(block);
+            assert_eq!(pool.close_block(capacity).as_ptr(), place);
+            assert_eq!(pool.usage().used_bytes, 0);
+        }
     }
 
     #[test]

@@ -54,6 +54,7 @@ instantiate!(add_u32(target: &mut [u32], source: &[u32]));
 instantiate!(all_within_bf16(numbers: &[u16], largest: f32) -> bool);
 instantiate!(all_within_f32(numbers: &[f32], largest: f32) -> bool);
 instantiate!(all_within_f64(numbers: &[f64], largest: f64) -> bool);
+instantiate!(merge_keys(own: &[u64], new: &[u64], keys: &mut [u64], sources: &mut [u32]) -> usize);
 instantiate!(strictly_ascending(keys: &[u64]) -> bool);
 instantiate!(pack_keys(base: u64, keys: &[u64], target: &mut [u8]) -> usize);
 instantiate!(unpack_keys(base: u64, packed: &[u8], keys: &mut [u64]) -> Option<usize>);

@@ -1,7 +1,7 @@
 //! Kernels over plain arrays, each with the same bits on every instruction set.
 //!
-//! Every kernel is written once, element by element, in `scalar`, `update`, `bf16`, `chunk`, `packing`,
-//! `nonzero` or `rounding`: that is the oracle and the definition of the order of operations. The
+//! Every kernel is written once, element by element, in `scalar`, `update`, `bf16`, `chunk`, `merge`,
+//! `packing`, `nonzero` or `rounding`: that is the oracle and the definition of the order of operations. The
 //! instruction-set files compile the same functions for wider registers, or, where a compiler does not
 //! find the way, hold one of their own. There is no fused multiply-add anywhere and no reduction whose
 //! order could differ, so all of them agree bit for bit; property tests hold them to it.
@@ -18,6 +18,7 @@ mod bf16;
 mod chunk;
 mod float;
 mod level;
+mod merge;
 mod nonzero;
 mod packing;
 mod prefetch;
@@ -126,6 +127,12 @@ kernel! {
     /// For each key the lane of its two lines that holds it, the second line's behind the first's;
     /// [`NO_LANE`] for none.
     match_lines(lines: &[[&[u64; LINE_KEYS]; 2]], keys: &[u64], lanes: &mut [u8])
+}
+kernel! {
+    /// Fills `keys` with the smallest of two ascending runs without a common key, and `sources` with
+    /// each one's place in `own`, [`NO_PLACE`] for those of `new`; gives how many are from `own`. The
+    /// runs together have at least as many.
+    merge_keys(own: &[u64], new: &[u64], keys: &mut [u64], sources: &mut [u32]) -> usize
 }
 kernel! {
     /// Whether each key is greater than the one before it.

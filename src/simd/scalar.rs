@@ -2,6 +2,7 @@
 
 pub(super) use super::bf16::{add_bf16, all_within_bf16, narrow_bf16, widen_bf16};
 pub(super) use super::chunk::{locate, match_lines};
+pub(super) use super::merge::merge_keys;
 pub(super) use super::nonzero::{compact_nonzero, count_nonzero, expand_nonzero};
 pub(super) use super::packing::{pack_keys, unpack_keys};
 pub(super) use super::rounding::{

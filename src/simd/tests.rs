@@ -130,6 +130,24 @@ proptest! {
     }
 
     #[test]
+    fn two_runs_become_one_that_says_where_each_key_was(own in ascending(300), new in ascending(300), count in 0usize..700) {
+        let new: Vec<u64> = new.into_iter().filter(|key| own.binary_search(key).is_err()).collect();
+        let mut expected: Vec<u64> = own.iter().chain(&new).copied().collect();
+        expected.sort_unstable();
+        expected.truncate(count);
+        let place = |key: &u64| own.binary_search(key).map_or(NO_PLACE, |place| place as u32);
+        let places: Vec<u32> = expected.iter().map(place).collect();
+        let from_own = places.iter().filter(|&&place| place != NO_PLACE).count();
+        let expected = (from_own, expected, places);
+        let room = || (vec![7; expected.1.len()], vec![7; expected.1.len()]);
+        let (mut keys, mut sources) = room();
+        let found = scalar::merge_keys(&own, &new, &mut keys, &mut sources);
+        prop_assert_eq!(&(found, keys, sources), &expected);
+        on_each_set!(set, { let (mut keys, mut sources) = room(); (set.merge_keys(&own, &new, &mut keys, &mut sources), keys, sources) },
+            |level, found| assert_eq!(found, expected, "{level}"));
+    }
+
+    #[test]
     fn a_key_has_the_first_lane_of_two_lines_that_holds_it(
         pairs in prop::collection::vec((any::<[u64; 8]>(), any::<[u64; 8]>(), 0usize..24), 0..20),
     ) {

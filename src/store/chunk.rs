@@ -36,6 +36,13 @@ pub(super) struct Chunk {
 impl Chunk {
     pub(super) const EMPTY: Chunk = Chunk { units: [0; CHUNK_UNITS], count: 0, adjoining: true, hints: Hints::EMPTY };
 
+    /// The chunk of the first `count` rows of `units`.
+    pub(super) fn of(column: &Column<u64>, units: [u32; CHUNK_UNITS], count: usize) -> Chunk {
+        let mut chunk = Chunk { units, count: count as u16, ..Chunk::EMPTY };
+        chunk.seal(column);
+        chunk
+    }
+
     pub(super) fn count(&self) -> usize {
         usize::from(self.count)
     }
@@ -113,18 +120,21 @@ impl Chunk {
         self.hints.prefetch();
     }
 
-    /// Puts keys, each above all those of the chunk, behind them. There must be room.
-    pub(super) fn append<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64]) {
-        let mut rest = keys;
-        while !rest.is_empty() {
+    /// Puts keys, each above all those of the chunk, behind them, and gives their slots. There must be room.
+    pub(super) fn append<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], slots: &mut [u32]) {
+        let (mut keys, mut slots) = (keys, slots);
+        while !keys.is_empty() {
             let (unit, lane) = (self.count() / UNIT_ROWS, self.count() % UNIT_ROWS);
             if lane == 0 {
                 self.units[unit] = rows.add_unit();
             }
-            let (now, later) = rest.split_at(rest.len().min(UNIT_ROWS - lane));
-            rows.keys.run_mut(self.slot(self.count()), now.len()).copy_from_slice(now);
+            let first = self.slot(self.count());
+            let (now, later) = keys.split_at(keys.len().min(UNIT_ROWS - lane));
+            let (own, others) = slots.split_at_mut(now.len());
+            rows.keys.run_mut(first, now.len()).copy_from_slice(now);
+            own.iter_mut().zip(first..).for_each(|(target, slot)| *target = slot);
             self.count += now.len() as u16;
-            rest = later;
+            (keys, slots) = (later, others);
         }
         self.seal(&rows.keys);
     }

@@ -25,12 +25,17 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// For rows of `row_bytes`. Pool blocks come in powers of two; the units that fit into one
-    /// need not be a power of two, so slot numbers may skip at an extent's end.
+    /// For rows of `row_bytes`. The units that fit into an extent need not be a power of two, so slot
+    /// numbers may skip at an extent's end; pool blocks are as close to what each column needs.
     pub(super) fn new(row_bytes: usize) -> Geometry {
         let unit_bytes = UNIT_ROWS * row_bytes.max(1);
         let units = (EXTENT_BYTES / unit_bytes).max(1);
         Geometry { shift: (units * UNIT_ROWS).next_power_of_two().trailing_zeros(), units: units as u32 }
+    }
+
+    /// Rows of one extent.
+    pub(super) fn extent_rows(self) -> u64 {
+        u64::from(self.units) * UNIT_ROWS as u64
     }
 
     /// The unit behind `unit`.
@@ -122,7 +127,11 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
 
     /// Bytes of memory behind the column.
     pub(super) fn capacity_bytes(&self) -> u64 {
-        self.extents.iter().map(|extent| extent.capacity_bytes() as u64).sum()
+        let [first, .., last] = &self.extents[..] else {
+            return self.extents.iter().map(|extent| extent.capacity_bytes() as u64).sum();
+        };
+        // All full extents are of the same size.
+        first.capacity_bytes() as u64 * (self.extents.len() - 1) as u64 + last.capacity_bytes() as u64
     }
 
     /// Adds the rows of `unit`, which comes right after the last one.
@@ -134,7 +143,14 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         if extent == self.extents.len() {
             self.extents.push(Array::with_capacity(&self.pool, UNIT_ROWS * self.width));
         }
-        self.extents[extent].resize((row + UNIT_ROWS) * self.width, self.initial);
+        let (wanted, full) = ((row + UNIT_ROWS) * self.width, self.geometry.units as usize * UNIT_ROWS * self.width);
+        let extent = &mut self.extents[extent];
+        if wanted > extent.capacity() {
+            // Doubled, and in the end by quarters of a whole extent: that is what a column may waste.
+            let more = extent.capacity().min(full / 4);
+            extent.reserve_close((extent.capacity() + more).clamp(wanted, full));
+        }
+        extent.resize(wanted, self.initial);
     }
 
     /// The numbers of one row.
@@ -194,7 +210,9 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
     }
 
     /// Visits the only numbers of rows of width 1 with as many others: by `run` where slots follow
-    /// each other, else by `each`.
+    /// each other, else by `each`. Measured on Zen 4, each in groups of 64: sums by AVX-512 gather and
+    /// scatter take 1.5 times as long as this, those by AVX2 gather 1.4 times; reading by either
+    /// gather takes as long as this, within 10 %.
     #[inline]
     pub(super) fn for_each_mut<U>(
         &mut self,
@@ -323,6 +341,47 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         for number in 0..self.width {
             self.row_mut(target)[number] = self.row(source)[number];
         }
+    }
+
+    /// Copies all `count` rows of a chunk, and one initial row behind them.
+    pub(super) fn take_out(&self, units: &[u32], count: usize, out: &mut Vec<T>) {
+        if self.width == 0 {
+            return;
+        }
+        out.resize((count + 1) * self.width, self.initial);
+        self.read(units, 0, &mut out[..count * self.width]);
+        out[count * self.width..].fill(self.initial);
+    }
+
+    /// Fills a unit with rows that were taken out: the `sources` are counted from row `from` on, and
+    /// beyond the last one there is the initial row. Lanes behind them get it too.
+    pub(super) fn lay_unit(&mut self, unit: u32, sources: &[u32], taken: &[T], from: usize) {
+        let (width, initial) = (self.width, self.initial);
+        if width == 0 {
+            return;
+        }
+        let taken = &taken[from * width..];
+        let last = taken.len() / width - 1;
+        let unit = self.run_mut(unit * UNIT_ROWS as u32, UNIT_ROWS);
+        let (rows, rest) = unit.split_at_mut(sources.len() * width);
+        if width == 1 {
+            let number = |source: u32| taken[(source as usize).min(last)];
+            rows.iter_mut().zip(sources).for_each(|(row, &source)| *row = number(source));
+        } else {
+            for (row, &source) in rows.chunks_exact_mut(width).zip(sources) {
+                row.copy_from_slice(&taken[(source as usize).min(last) * width..][..width]);
+            }
+        }
+        rest.fill(initial);
+    }
+
+    /// Fills a unit with `numbers`, whole rows, and with initial rows behind them.
+    pub(super) fn fill_unit(&mut self, unit: u32, numbers: &[T]) {
+        let initial = self.initial;
+        let unit = self.run_mut(unit * UNIT_ROWS as u32, UNIT_ROWS);
+        let (rows, rest) = unit.split_at_mut(numbers.len());
+        rows.copy_from_slice(numbers);
+        rest.fill(initial);
     }
 
     /// Copies a chunk's rows from row `from` on.

@@ -1,30 +1,45 @@
 //! Inserts into ordered chunks.
 //!
 //! Keys behind all those of a chunk are appended, and what does not fit begins new chunks: a bulk
-//! load or a first push into an empty region fills chunks one after the other and moves no rows. Keys
-//! between others are merged into their chunk; a full chunk is first cut between two units, which
-//! moves no rows either. New chunks join the directory once a push.
+//! load or a first push into an empty region fills chunks one after the other and moves no rows. A few
+//! keys between others are put into gaps that open in their chunk; a full chunk is first cut between
+//! two units, which moves no rows either. Many are merged with all rows of the chunk (`merge`). New
+//! chunks join the directory once a push.
 
-use super::chunk::{CHUNK_KEYS, Chunk, NO_LINES};
+use super::chunk::{CHUNK_KEYS, Chunk};
 use super::element::Element;
 use super::rows::Rows;
-use super::sorted::SortedIndex;
+use super::sorted::{SortedIndex, count_below};
 use crate::keyspace::KeyRange;
 
-/// With as many new keys or more, the gaps for them are found by going through a chunk's keys once.
+/// As many new keys or more are merged with all of the chunk's rows; gaps are opened for fewer.
 const MERGE_MIN: usize = 16;
 
+/// Keys from the first new one of a chunk to its end, whose rows may have moved.
+pub(super) struct Moved {
+    pub(super) range: KeyRange,
+    /// Whether the slots of all the new keys were given.
+    pub(super) is_placed: bool,
+}
+
 impl SortedIndex {
-    /// Inserts keys that are ascending and unknown. Adds the key ranges whose rows moved to `moved`,
-    /// ascending.
-    pub(super) fn insert<T: Element>(&mut self, rows: &mut Rows<T>, keys: &[u64], moved: &mut Vec<KeyRange>) {
-        let mut rest = keys;
-        while let Some(&key) = rest.first() {
+    /// Inserts keys that are ascending and unknown, and gives the slots of those that were appended or
+    /// merged. Adds the key ranges whose rows moved to `moved`, ascending.
+    pub(super) fn insert<T: Element>(
+        &mut self,
+        rows: &mut Rows<T>,
+        keys: &[u64],
+        slots: &mut [u32],
+        moved: &mut Vec<Moved>,
+    ) {
+        let (mut keys, mut slots) = (keys, slots);
+        while let Some(&key) = keys.first() {
             let (chunk, end) = self.directory.chunk_and_end(key);
-            let (now, later) = rest.split_at(rest.partition_point(|&key| key < end));
-            moved.push(KeyRange::new(key, end));
-            self.insert_below(rows, chunk, now);
-            rest = later;
+            let (now, later) = keys.split_at(count_below(keys, end));
+            let (own, others) = slots.split_at_mut(now.len());
+            let is_placed = self.insert_below(rows, chunk, now, own);
+            moved.push(Moved { range: KeyRange::new(key, end), is_placed });
+            (keys, slots) = (later, others);
         }
         self.directory.add(&mut self.fresh);
     }
@@ -38,11 +53,9 @@ impl SortedIndex {
                 self.add_chunk(Chunk::EMPTY, first);
             }
             let Some(chunk) = self.chunks.last_mut() else { return };
-            let begin = chunk.count();
-            let (now, later) = keys.split_at(keys.len().min(CHUNK_KEYS - begin));
+            let (now, later) = keys.split_at(keys.len().min(CHUNK_KEYS - chunk.count()));
             let (own, others) = slots.split_at_mut(now.len());
-            chunk.append(rows, now);
-            own.iter_mut().zip(begin..).for_each(|(slot, row)| *slot = chunk.slot(row));
+            chunk.append(rows, now, own);
             (keys, slots) = (later, others);
         }
     }
@@ -52,43 +65,53 @@ impl SortedIndex {
         self.directory.add(&mut self.fresh);
     }
 
-    /// Inserts keys that all belong to `chunk` or to chunks that now split off it.
-    fn insert_below<T: Element>(&mut self, rows: &mut Rows<T>, chunk: u32, keys: &[u64]) {
-        let mut work = vec![(chunk, keys)];
-        while let Some((id, keys)) = work.pop() {
+    /// Inserts keys that all belong to `chunk` or to chunks that now split off it. Whether all their
+    /// slots are in `slots`.
+    fn insert_below<T: Element>(&mut self, rows: &mut Rows<T>, chunk: u32, keys: &[u64], slots: &mut [u32]) -> bool {
+        let mut is_placed = true;
+        let mut work = vec![(chunk, keys, slots)];
+        while let Some((id, keys, slots)) = work.pop() {
             let Some(&first) = keys.first() else { continue };
             let chunk = &mut self.chunks[id as usize];
-            let (now, later) = keys.split_at(keys.len().min(CHUNK_KEYS - chunk.count()));
+            let room = keys.len().min(CHUNK_KEYS - chunk.count());
             if chunk.lower_bound(&rows.keys, first) == chunk.count() {
+                let (now, later) = keys.split_at(room);
+                let (own, others) = slots.split_at_mut(room);
                 // Keys that go to a new chunk belonged here until now: who remembers them as missing
                 // must look again.
                 let chunk = self.change(id);
                 if !now.is_empty() {
-                    chunk.append(rows, now);
+                    chunk.append(rows, now, own);
                 }
                 if let Some(&border) = later.first() {
-                    work.push((self.add_chunk(Chunk::EMPTY, border), later));
+                    work.push((self.add_chunk(Chunk::EMPTY, border), later, others));
                 }
+            } else if keys.len() >= MERGE_MIN {
+                self.merge_all(rows, id, keys, slots);
             } else if chunk.count() == CHUNK_KEYS {
                 let (upper, border) = self.change(id).split(&rows.keys);
                 let (below, above) = keys.split_at(keys.partition_point(|&key| key < border));
-                work.push((self.add_chunk(upper, border), above));
-                work.push((id, below));
+                let (slots_below, slots_above) = slots.split_at_mut(below.len());
+                work.push((self.add_chunk(upper, border), above, slots_above));
+                work.push((id, below, slots_below));
             } else {
-                self.merge(rows, id, now);
-                work.push((id, later));
+                is_placed = false;
+                let (now, later) = keys.split_at(room);
+                self.merge_few(rows, id, now);
+                work.push((id, later, &mut slots[room..]));
             }
         }
+        is_placed
     }
 
     /// The chunk, whose rows or keys are about to move.
-    fn change(&mut self, id: u32) -> &mut Chunk {
+    pub(super) fn change(&mut self, id: u32) -> &mut Chunk {
         let version = &mut self.versions[id as usize];
         *version = version.wrapping_add(1);
         &mut self.chunks[id as usize]
     }
 
-    fn add_chunk(&mut self, chunk: Chunk, first: u64) -> u32 {
+    pub(super) fn add_chunk(&mut self, chunk: Chunk, first: u64) -> u32 {
         let id = self.chunks.len() as u32;
         // Doubling would leave up to half of it empty.
         if self.chunks.len() == self.chunks.capacity() {
@@ -103,23 +126,12 @@ impl SortedIndex {
         id
     }
 
-    /// Merges keys into a chunk that has room for them.
-    fn merge<T: Element>(&mut self, rows: &mut Rows<T>, id: u32, keys: &[u64]) {
+    /// Merges few keys into a chunk that has room for them.
+    fn merge_few<T: Element>(&mut self, rows: &mut Rows<T>, id: u32, keys: &[u64]) {
         let mut gaps = std::mem::take(&mut self.gaps);
         let chunk = self.change(id);
         gaps.clear();
-        if keys.len() < MERGE_MIN {
-            gaps.extend(keys.iter().map(|&key| chunk.lower_bound(&rows.keys, key) as u16));
-        } else {
-            let mut room = NO_LINES;
-            let own = chunk.lines(&rows.keys, &mut room).as_flattened();
-            let own = &own[..chunk.count()];
-            let mut row = 0;
-            gaps.extend(keys.iter().map(|&key| {
-                row += own[row..].iter().take_while(|&&own| own < key).count();
-                row as u16
-            }));
-        }
+        gaps.extend(keys.iter().map(|&key| chunk.lower_bound(&rows.keys, key) as u16));
         chunk.insert(rows, keys, &gaps);
         self.gaps = gaps;
     }

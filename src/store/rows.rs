@@ -2,6 +2,7 @@
 
 use super::column::{Column, Geometry, UNIT_ROWS};
 use super::element::Element;
+use super::merge::Held;
 use crate::memory::Pool;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(super) struct Rows<T: Element> {
     pub(super) sums: Option<Sums<T::Sum>>,
     geometry: Geometry,
     next_unit: u32,
+    /// For merges.
+    pub(super) held: Held<T>,
     key_scratch: Vec<u64>,
     scratch: Vec<T>,
     sum_scratch: Vec<T::Sum>,
@@ -58,6 +61,7 @@ impl<T: Element> Rows<T> {
             sums: shape.sums.then(sums),
             geometry,
             next_unit: 0,
+            held: Held::default(),
             key_scratch: Vec::new(),
             scratch: Vec::new(),
             sum_scratch: Vec::new(),
@@ -134,8 +138,13 @@ impl<T: Element> Sums<T> {
         self.numbers.row_mut(slot)
     }
 
+    /// Gives the marks of one unit and takes them away.
+    pub(super) fn take_marks(&mut self, unit: u32) -> u64 {
+        std::mem::take(&mut self.touched[unit as usize])
+    }
+
     /// Marks the slot.
-    fn mark(&mut self, slot: u32) {
+    pub(super) fn mark(&mut self, slot: u32) {
         let touched = &mut self.touched[slot as usize / UNIT_ROWS];
         if *touched == 0 {
             self.touched_units.push(slot / UNIT_ROWS as u32);

@@ -160,7 +160,7 @@ impl SortedIndex {
 }
 
 /// How many of the ascending keys are below `end`; quick where they are many.
-fn count_below(keys: &[u64], end: u64) -> usize {
+pub(super) fn count_below(keys: &[u64], end: u64) -> usize {
     let eights = keys.chunks(LINE_KEYS).take_while(|eight| eight[eight.len() - 1] < end).count();
     let count = (eights * LINE_KEYS).min(keys.len());
     count + keys[count..].iter().take(LINE_KEYS).filter(|&&key| key < end).count()

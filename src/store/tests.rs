@@ -1,6 +1,7 @@
 //! Tables against a plain ordered map, for all layouts, types and update functions.
 
 mod functions;
+mod memory;
 mod plain;
 mod positions;
 
@@ -303,49 +304,4 @@ fn sums_are_added_in_the_order_of_calls() {
     let mut out = [0.0f32];
     table.gather(range, Some(&[3]), out.as_mut_bytes());
     assert_eq!(out[0], pushes.iter().fold(0.0, |sum, number| sum + number));
-}
-
-/// What a table of f32 costs, in bytes of columns and index for each byte of its keys, values and
-/// state: as pushed, and compacted.
-fn memory_shares(width: u16, update: UpdateFunction, key_end: u64, pushes: &[Vec<u64>]) -> [f64; 2] {
-    let (pool, range) = (Pool::unbounded(), KeyRange::new(0, key_end));
-    let eventual =
-        TableSpec { consistency: Consistency::Eventual, ..spec(DType::F32, width, key_end, Layout::Sparse, update) };
-    let mut table = Table::new(&eventual, &[range], &pool).unwrap();
-    for keys in pushes {
-        let values = vec![0.5f32; keys.len() * usize::from(width)];
-        table.apply(range, range, Some(keys), values.as_bytes());
-    }
-    let row_bytes = 8 + eventual.value_size() + table.state_size();
-    [(); 2].map(|()| {
-        let memory = table.memory();
-        assert_eq!(memory.total_bytes() - memory.index_bytes, pool.usage().used_bytes as u64);
-        table.compact();
-        memory.total_bytes() as f64 / (memory.keys * row_bytes as u64) as f64
-    })
-}
-
-#[test]
-fn memory_per_key_stays_near_what_the_numbers_need() {
-    let mut seed = 1u64;
-    let mut random = |key_end: u64| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 12) % key_end
-    };
-    let mut pushes = |count: usize, keys: usize, key_end: u64| -> Vec<Vec<u64>> {
-        let push = |_| (0..keys).map(|_| random(key_end)).collect::<std::collections::BTreeSet<u64>>();
-        (0..count).map(push).map(|keys| keys.into_iter().collect()).collect()
-    };
-    let (sparse, hashed) = (1 << 40, 1 << 20);
-    let (bulk, inserts) = (pushes(1, 300_000, sparse), pushes(150, 2000, sparse));
-    let ftrl = UpdateFunction::Ftrl(FTRL);
-    for (width, update) in [(1, UpdateFunction::Sum), (1, ftrl), (8, UpdateFunction::Sum)] {
-        let [loaded, _] = memory_shares(width, update, sparse, &bulk);
-        let [grown, compacted] = memory_shares(width, update, sparse, &inserts);
-        assert!(loaded <= 1.05, "width {width}, {update:?}: {loaded} after a bulk load");
-        assert!(grown <= 1.4, "width {width}, {update:?}: {grown} after random inserts");
-        assert!(compacted <= 1.05, "width {width}, {update:?}: {compacted} after compaction");
-    }
-    let [bits, _] = memory_shares(1, ftrl, hashed, &pushes(240, 2000, hashed));
-    assert!(bits <= 1.0, "{bits} with presence bits, which store no keys");
 }

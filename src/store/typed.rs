@@ -8,8 +8,9 @@ use super::StoreError;
 use super::bitmap::BitmapIndex;
 use super::element::Element;
 use super::index::{DenseIndex, Index, NO_SLOT};
+use super::insert::Moved;
 use super::rows::{Rows, Shape};
-use super::sorted::SortedIndex;
+use super::sorted::{SortedIndex, count_below};
 use super::update::{Update, state_numbers};
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
@@ -40,10 +41,11 @@ pub(super) struct TypedTable<T: Element> {
     pub(super) changes: u64,
     /// Times that the index was built anew, which gives every row another slot.
     pub(super) rebuilds: u64,
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     pub(super) slots: Vec<u32>,
     missing: Vec<u64>,
-    moved: Vec<KeyRange>,
+    missing_slots: Vec<u32>,
+    moved: Vec<Moved>,
     pub(super) block: super::block::Block<T::Sum>,
 }
 
@@ -77,6 +79,7 @@ impl<T: Element> TypedTable<T> {
             pool: Arc::clone(pool),
             slots: Vec::new(),
             missing: Vec::new(),
+            missing_slots: Vec::new(),
             moved: Vec::new(),
             block: super::block::Block::default(),
         })
@@ -106,30 +109,32 @@ impl<T: Element> TypedTable<T> {
             Index::Bitmap(bitmap) => bitmap.insert(&mut self.rows, keys, slots),
             Index::Sorted(sorted) => {
                 self.moved.clear();
-                if missing == keys.len() {
-                    sorted.insert(&mut self.rows, keys, &mut self.moved);
+                let is_new = missing == keys.len();
+                if is_new {
+                    sorted.insert(&mut self.rows, keys, slots, &mut self.moved);
                 } else {
                     self.missing.clear();
                     let unknown = keys.iter().zip(slots.iter()).filter(|(_, slot)| **slot == NO_SLOT);
                     self.missing.extend(unknown.map(|(&key, _)| key));
-                    sorted.insert(&mut self.rows, &self.missing, &mut self.moved);
+                    self.missing_slots.resize(missing, NO_SLOT);
+                    sorted.insert(&mut self.rows, &self.missing, &mut self.missing_slots, &mut self.moved);
                 }
-                if self.index_by_bits_where_it_pays() {
+                if self.index_by_bits_where_it_pays() || self.compact_where_it_must() {
                     self.index.locate(&self.rows, keys, slots);
                 } else {
-                    self.locate_moved(keys, slots);
+                    self.locate_moved(is_new, keys, slots);
                 }
             }
         }
     }
 
-    /// Finds the slots again where the last insert moved rows.
-    fn locate_moved(&self, keys: &[u64], slots: &mut [u32]) {
+    /// Finds the slots again where the last insert moved rows. Where all of the keys are new, those
+    /// that were placed have their slots.
+    fn locate_moved(&self, is_new: bool, keys: &[u64], slots: &mut [u32]) {
         let mut begin = 0;
-        for range in &self.moved {
-            begin += keys[begin..].iter().take_while(|&&key| key < range.begin).count();
-            let count = keys[begin..].iter().take_while(|&&key| key < range.end).count();
-            let end = begin + count;
+        for moved in self.moved.iter().filter(|moved| !(is_new && moved.is_placed)) {
+            begin += count_below(&keys[begin..], moved.range.begin);
+            let end = begin + count_below(&keys[begin..], moved.range.end);
             self.index.locate(&self.rows, &keys[begin..end], &mut slots[begin..end]);
             begin = end;
         }
@@ -205,64 +210,18 @@ impl<T: Element> TypedTable<T> {
             index_bytes: self.index.bytes(),
         }
     }
-
-    /// Moves all rows of ordered keys into full chunks; all slots change then.
-    pub(super) fn compact(&mut self) {
-        if !matches!(self.index, Index::Sorted(_)) {
-            return;
-        }
-        let mut rows = Rows::new(&self.pool, shape_of(&self.spec, true));
-        let mut sorted = SortedIndex::new(&self.owned);
-        let mut targets = [NO_SLOT; 512];
-        self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
-            let targets = &mut targets[..keys.len()];
-            sorted.append(&mut rows, keys, targets);
-            for (&target, &source) in targets.iter().zip(slots) {
-                rows.copy_row(target, &self.rows, source);
-            }
-        });
-        sorted.finish_appending();
-        self.rebuilds += 1;
-        self.changes += 1;
-        self.rows = rows;
-        self.index = Index::Sorted(sorted);
-    }
-
-    /// Turns ordered keys into presence bits once there are enough of them; all slots change then.
-    fn index_by_bits_where_it_pays(&mut self) -> bool {
-        let span = self.owned.iter().map(|range| range.span()).fold(0, u64::saturating_add);
-        let sorted = matches!(self.index, Index::Sorted(_));
-        if !sorted || !bitmap_pays(&self.spec, span, self.key_count) {
-            return false;
-        }
-        let mut rows = Rows::new(&self.pool, shape_of(&self.spec, false));
-        let mut bitmap = BitmapIndex::new(&self.owned);
-        let mut targets = [NO_SLOT; 512];
-        self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
-            let targets = &mut targets[..keys.len()];
-            targets.fill(NO_SLOT);
-            bitmap.insert(&mut rows, keys, targets);
-            for (&target, &source) in targets.iter().zip(slots) {
-                rows.copy_row(target, &self.rows, source);
-            }
-        });
-        self.rebuilds += 1;
-        self.rows = rows;
-        self.index = Index::Bitmap(bitmap);
-        true
-    }
 }
 
 /// Whether presence bits cost less than the memory that ordered keys of this count would take, or
 /// so little that it does not matter.
-fn bitmap_pays(spec: &TableSpec, span: u64, keys: u64) -> bool {
+pub(super) fn bitmap_pays(spec: &TableSpec, span: u64, keys: u64) -> bool {
     let state_bytes = usize::from(spec.width) * state_numbers(spec.update) * spec.dtype.accumulator().bytes();
     let row_bytes = spec.value_size() + state_bytes;
     let least = BitmapIndex::bytes_least(span, row_bytes);
     least <= BITMAP_START_BYTES.max(keys.saturating_mul(8 + row_bytes as u64) / 2)
 }
 
-fn shape_of(spec: &TableSpec, keys: bool) -> Shape {
+pub(super) fn shape_of(spec: &TableSpec, keys: bool) -> Shape {
     let width = usize::from(spec.width);
     let sums = spec.consistency == Consistency::Sequential;
     Shape { width, state_width: width * state_numbers(spec.update), keys, sums }
