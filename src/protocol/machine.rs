@@ -37,6 +37,8 @@ pub enum Input {
 }
 
 /// What a node wants done.
+// A frame in a box would be an allocation for each, and nearly every output is a frame.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Output<E> {
     /// Send a frame over a connection that stands.
