@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
         // The scheduler reads the same flags, environment and file as this process has.
         scheduler_arguments: std::env::args_os().skip_while(|argument| argument != "train").skip(1).collect(),
         environment,
-        model: settings.model,
+        targets: std::iter::once(settings.model).chain(settings.json).collect(),
     };
     Ok(run_local(&job)?)
 }

@@ -55,8 +55,8 @@ pub struct LocalJob {
     pub scheduler_arguments: Vec<OsString>,
     /// Environment for all of them, beside this process's own.
     pub environment: Vec<(String, OsString)>,
-    /// The model that the scheduler writes; an unfinished one is removed when the scheduler cannot do so itself.
-    pub model: PathBuf,
+    /// What the scheduler writes; an unfinished file is removed when the scheduler cannot do so itself.
+    pub targets: Vec<PathBuf>,
 }
 
 enum News {
@@ -268,7 +268,7 @@ fn scheduler_code(status: &std::io::Result<ExitStatus>, job: &LocalJob, dir: &Jo
 /// Removes what a scheduler has left that was killed while it wrote.
 fn clean_up(job: &LocalJob, dir: &JobDir) {
     if let Ok(id) = dir.job() {
-        remove_draft(&job.model, id);
+        job.targets.iter().for_each(|target| remove_draft(target, id));
     }
 }
 
