@@ -34,15 +34,20 @@
 //!
 //! # The way of a push
 //! 1. `client::Table::push` takes the values over and asks the worker's state machine for a timestamp.
+//!    Filters that change values (`protocol::worker::residual`) work on a copy, once.
 //! 2. `protocol::worker` cuts the ordered keys by the partition into slices and by size into segments.
 //!    A segment is a counted view of the caller's buffers; nothing is copied. It is kept until it is
 //!    acknowledged, and sent again under the same name (writer, timestamp, sub-range) when a
 //!    connection was lost or an answer is overdue.
+//!    A key list that its shard holds becomes a digest, and the table's lossless filters shrink the
+//!    rest, at each send anew (`protocol::worker::encode`).
 //! 3. `transport` writes header and views in one vectored write. The receiver checks the header,
 //!    reads the body straight into an aligned block of its pool and compares the checksum.
-//! 4. `protocol::server` checks epoch, ownership, keys and values before anything is applied, waits
+//! 4. `protocol::server` undoes the filters, exchanges a digest for its list or says `need keys`,
+//!    checks epoch, ownership, keys and values before anything is applied, waits
 //!    for declared dependencies, and claims the sub-ranges whose record lacks the name.
-//! 5. `Eventual`: the update function runs now. `Sequential`: the frame is kept; when every writer has
+//! 5. A kept list has remembered positions (`store::Positions`): no key is searched for again until
+//!    its chunk is rebuilt. `Eventual`: the update function runs now. `Sequential`: the frame is kept; when every writer has
 //!    ended the time, all are accumulated in writer order and the update function runs once.
 //! 6. The applied update passes the chain (without replicas: at once) and is acknowledged.
 //!
@@ -80,6 +85,10 @@
 //!   segments. The handshake names the channel, so that a second connection can be added.
 //! * A hash ring has one virtual server per shard, at even distances, until servers join and leave:
 //!   with hashed keys every shard then holds the same share, and a push is one slice a shard.
+//! * Key lists are named by segment, not by slice: a segment is what is received, applied and refused
+//!   as a whole, so one that needs its keys does not hold up the others.
+//! * A shard answers with whether it keeps the request's list. A worker leaves keys out only of lists
+//!   that were confirmed, and for a while not at all where its lists come round too late to be kept.
 //! * The first minibatches are small and grow (`learn::config::minibatch_rows`): the first steps of
 //!   FTRL are as long as its learning rate whatever the gradient, on every feature at once.
 

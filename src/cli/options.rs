@@ -114,7 +114,8 @@ options! {
         /// Fabric [default: auto].
         #[arg(long, env = "PARASHARD_TRANSPORT", value_enum)]
         transport: TransportOption,
-        /// Microseconds to look for messages before sleeping, while they come in quick succession [default: 50].
+        /// Microseconds to look for messages before sleeping, while they come in quick succession
+        /// [default: 50; 0 in `train` with more shards and workers than cores].
         #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US")]
         spin_us: u64,
         /// Seed of everything that is drawn [default: 1].

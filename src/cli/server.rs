@@ -2,7 +2,7 @@
 
 use super::console::tell_error;
 use super::node::NodeOptions;
-use super::settings::{KEY_CACHE_VARIABLE, SPIN_US};
+use super::settings::{KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
 use crate::client::Shutdown;
 use crate::error::Failure;
 use crate::launch::{JobDir, Member};
@@ -22,7 +22,7 @@ pub(super) struct ServerArguments {
     #[arg(long, env = "PARASHARD_SHARDS", value_name = "N", default_value_t = 1)]
     shards: u8,
     /// Microseconds to look for messages before sleeping, while they come in quick succession.
-    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = SPIN_US)]
+    #[arg(long, env = SPIN_VARIABLE, value_name = "US", default_value_t = SPIN_US)]
     spin_us: u64,
     /// Bytes that each shard keeps of key lists, for the filter key_cache.
     #[arg(long, env = KEY_CACHE_VARIABLE, value_name = "BYTES", default_value_t = limit::SHARD_KEY_CACHE_BYTES)]

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// How long nodes look for messages before they sleep: a few round trips inside a rack.
 pub(super) const SPIN_US: u64 = 50;
 
+/// Names how long nodes look for messages; the launcher passes it on.
+pub(super) const SPIN_VARIABLE: &str = "PARASHARD_SPIN_US";
+
 /// Filters of a training job: all that lose nothing and cost less time than they save.
 pub(super) const FILTERS: &str = "key_cache,pack_keys,nonzero";
 

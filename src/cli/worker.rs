@@ -2,7 +2,7 @@
 
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
-use super::settings::SPIN_US;
+use super::settings::{SPIN_US, SPIN_VARIABLE};
 use crate::client::{ClientError, Cluster, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::launch::Member;
@@ -18,7 +18,7 @@ pub(super) struct WorkerArguments {
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
     /// Microseconds to look for messages before sleeping, while they come in quick succession.
-    #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US", default_value_t = SPIN_US)]
+    #[arg(long, env = SPIN_VARIABLE, value_name = "US", default_value_t = SPIN_US)]
     spin_us: u64,
 }
 

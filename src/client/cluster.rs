@@ -118,6 +118,8 @@ impl Cluster {
             bytes_asked: traffic.bytes_asked,
             bytes_pulled: traffic.bytes_pulled,
             retries: traffic.retries,
+            lists_named: traffic.keys_omitted,
+            lists_missed: traffic.keys_needed,
             waited: inner.waited,
         }
     }

@@ -31,6 +31,10 @@ pub struct Statistics {
     pub bytes_pulled: u64,
     /// Segments sent more than once.
     pub retries: u64,
+    /// Requests that named their key list by its digest.
+    pub lists_named: u64,
+    /// Of these, how many had to be sent again with the keys.
+    pub lists_missed: u64,
     /// Time spent waiting for answers.
     pub waited: Duration,
 }

@@ -53,8 +53,6 @@ pub struct LocalJob {
     pub workers: u32,
     /// Arguments of the scheduler, behind its subcommand.
     pub scheduler_arguments: Vec<OsString>,
-    /// Arguments of servers and workers, behind subcommand and rank.
-    pub node_arguments: Vec<OsString>,
     /// Environment for all of them, beside this process's own.
     pub environment: Vec<(String, OsString)>,
     /// The model that the scheduler writes; an unfinished one is removed when the scheduler cannot do so itself.
@@ -108,9 +106,9 @@ impl Family {
             Member::Scheduler => command.arg("scheduler").args(&job.scheduler_arguments),
             Member::Server(rank) => {
                 let (rank, shards) = (rank.to_string(), job.shards.to_string());
-                command.args(["server", "--rank", &rank, "--shards", &shards]).args(&job.node_arguments)
+                command.args(["server", "--rank", &rank, "--shards", &shards])
             }
-            Member::Worker(rank) => command.args(["worker", "--rank", &rank.to_string()]).args(&job.node_arguments),
+            Member::Worker(rank) => command.args(["worker", "--rank", &rank.to_string()]),
         };
         for name in FOREIGN_VARIABLES {
             command.env_remove(name);

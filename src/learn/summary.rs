@@ -100,7 +100,9 @@ impl Summary {
         let of_passes = |bytes: fn(&Pass) -> u64| progress.passes.iter().map(bytes).collect::<Vec<u64>>();
         self.fields.insert("bytes_sent_per_pass".to_owned(), json!(of_passes(|pass| pass.bytes_sent)));
         self.fields.insert("bytes_received_per_pass".to_owned(), json!(of_passes(|pass| pass.bytes_received)));
-        self.fields.insert("retries".to_owned(), json!(workers().map(|worker| worker.retries).sum::<u64>()));
+        self.fields.insert("retries".to_owned(), json!(total(|worker| worker.retries)));
+        self.fields.insert("key_lists_named".to_owned(), json!(total(|worker| worker.lists_named)));
+        self.fields.insert("key_lists_missed".to_owned(), json!(total(|worker| worker.lists_missed)));
         let waiting: f64 = workers().map(|worker| worker.seconds_waiting).sum();
         self.fields.insert("seconds_waiting".to_owned(), json!(waiting));
         let first = workers().filter_map(|worker| worker.first_pull_at).reduce(f64::min);

@@ -269,6 +269,8 @@ impl<'a> Worker<'a> {
         self.figures.bytes_asked = statistics.bytes_asked;
         self.figures.bytes_pulled = statistics.bytes_pulled;
         self.figures.retries = statistics.retries;
+        self.figures.lists_named = statistics.lists_named;
+        self.figures.lists_missed = statistics.lists_missed;
         self.figures.seconds_waiting = statistics.waited.as_secs_f64();
         self.figures
     }

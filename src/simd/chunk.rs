@@ -15,7 +15,7 @@ pub const CHUNK_UNITS: usize = 8;
 pub const LINE_KEYS: usize = 8;
 /// The place of a key that is not there.
 pub const NO_PLACE: u32 = u32::MAX;
-/// What [`match_lines`] gives for a key that is in neither line.
+/// What [`match_lines`](crate::simd::match_lines) gives for a key that is in neither line.
 pub const NO_LANE: u8 = u8::MAX;
 
 /// Buckets of a chunk: a full one has four keys for each, half a line. They cost a quarter of a byte a

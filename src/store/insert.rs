@@ -60,8 +60,11 @@ impl SortedIndex {
             let chunk = &mut self.chunks[id as usize];
             let (now, later) = keys.split_at(keys.len().min(CHUNK_KEYS - chunk.count()));
             if chunk.lower_bound(&rows.keys, first) == chunk.count() {
+                // Keys that go to a new chunk belonged here until now: who remembers them as missing
+                // must look again.
+                let chunk = self.change(id);
                 if !now.is_empty() {
-                    self.change(id).append(rows, now);
+                    chunk.append(rows, now);
                 }
                 if let Some(&border) = later.first() {
                     work.push((self.add_chunk(Chunk::EMPTY, border), later));
@@ -78,7 +81,7 @@ impl SortedIndex {
         }
     }
 
-    /// The chunk, whose rows are about to move.
+    /// The chunk, whose rows or keys are about to move.
     fn change(&mut self, id: u32) -> &mut Chunk {
         let version = &mut self.versions[id as usize];
         *version = version.wrapping_add(1);

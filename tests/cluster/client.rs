@@ -8,7 +8,7 @@ use parashard::node::{
     Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess,
     Secret, TableSpec, UpdateFunction, run_server,
 };
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -165,6 +165,28 @@ fn a_bf16_table_learns_by_adagrad() {
         assert!(values.chunks(2).all(|row| row == [-0.9, 0.5].map(Bf16::from)), "{:?}", &values[..2]);
         let error = table.push(&keys, vec![Bf16::from(1e16); 2 * keys.len()]).map(drop).expect_err("too large");
         assert!(error.to_string().contains("beyond 1e15"), "{error}");
+    });
+}
+
+#[test]
+fn lists_slices_and_shared_keys_mean_the_same_and_travel_once() {
+    let filters = "key_cache,pack_keys,nonzero,snappy".parse().expect("filters");
+    let tables = vec![TableSpec { filters, ..table(0, "sums", DType::F32) }];
+    Job::start(tables, 2, 1).run(1, |cluster| {
+        let table = cluster.table::<f32>("sums").expect("a table");
+        let list = keys(7);
+        let shared = Arc::new(list.as_slice().to_vec());
+        let ones = || vec![1.0f32; list.len()];
+        table.push(&list, ones()).expect("fits").wait().expect("applied");
+        let after_one = cluster.statistics();
+        table.push_slice(list.as_slice(), ones()).expect("fits").wait().expect("applied");
+        let again = KeyList::from_shared(Arc::clone(&shared)).expect("ascending");
+        table.push(&again, ones()).expect("fits").wait().expect("applied");
+        let values = table.pull_slice(&shared).expect("fits").wait().expect("answered");
+        assert!(values.iter().all(|&value| value == 3.0), "{:?}", &values[..3]);
+        let now = cluster.statistics();
+        assert_eq!((now.lists_named - after_one.lists_named, now.lists_missed), (12, 0), "four shards, three requests");
+        assert!(table.pull_slice(&[5, 5]).is_err(), "a slice is checked at each call");
     });
 }
 

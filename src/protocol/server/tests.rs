@@ -4,7 +4,7 @@ use super::*;
 use crate::id::{Epoch, Incarnation, JobId, Term, Time, Timestamp, WriterId};
 use crate::keyspace::HashRing;
 use crate::memory::{RxBuf, TxBuf};
-use crate::wire::{ControlMessage, DType, Filters, Flags, JobConfig, Layout, Status, TxFrame, UpdateFunction};
+use crate::wire::{ControlMessage, DType, Filters, Flags, Header, JobConfig, Layout, Status, TxFrame, UpdateFunction};
 
 const SHARD: NodeId = NodeId::server(0, 0);
 const KEYS: u64 = 100;
@@ -47,17 +47,31 @@ fn shard(pushes: usize) -> Server {
 
 /// Gives a push or a mark of writer `rank` at `time`; what the shard answers to anybody.
 fn give(server: &mut Server, kind: Kind, rank: u32, timestamp: u64, time: u32) -> Vec<Status> {
+    let header = header(kind, rank, timestamp, time);
+    send(server, Header { slice_count: 2, ..header })
+}
+
+/// Gives the first writer's push of a part of the keys at time 0.
+fn give_range(server: &mut Server, range: KeyRange, timestamp: u64) -> Vec<Status> {
+    send(server, Header { range, ..header(Kind::Push, 0, timestamp, 0) })
+}
+
+fn header(kind: Kind, rank: u32, timestamp: u64, time: u32) -> Header {
     let worker = NodeId::worker(rank);
     let identity = Identity { epoch: Epoch(1), ..Identity::new(worker, JobId(1), Incarnation(1)) };
     let mut header = identity.header(kind);
     (header.writer, header.timestamp, header.settled) = (WriterId(rank), Timestamp(timestamp), Timestamp(1));
     (header.time, header.range, header.dtype) = (Time(time), KeyRange::new(0, KEYS), DType::I64);
-    let mut frame = TxFrame::bare(header);
-    if kind == Kind::Push {
-        (frame.header.flags, frame.header.key_count, frame.header.value_bytes) = (Flags::DENSE, 100, 800);
-        frame.values = Some(TxBuf::from_vec(vec![1i64; 100]));
-    } else {
-        frame.header.slice_count = 2;
+    header
+}
+
+/// Sends a mark, or a push of ones to every key of its range.
+fn send(server: &mut Server, header: Header) -> Vec<Status> {
+    let (worker, mut frame) = (header.source, TxFrame::bare(header));
+    if header.kind == Kind::Push {
+        let count = header.range.span() as u32;
+        (frame.header.flags, frame.header.key_count, frame.header.value_bytes) = (Flags::DENSE, count, count * 8);
+        frame.values = Some(TxBuf::from_vec(vec![1i64; count as usize]));
     }
     server.handle(Nanos(0), Input::Frame { from: worker, frame: received(&frame) });
     let mut answers = Vec::new();
@@ -92,4 +106,22 @@ fn a_step_that_exceeds_the_limit_is_refused_and_says_so() {
     give(&mut server, Kind::Push, 0, 2, 0);
     assert_eq!(give(&mut server, Kind::Push, 1, 1, 0), [Status::Error]);
     assert_eq!(server.traffic().refused, 1);
+}
+
+#[test]
+fn a_push_that_was_cut_again_keeps_what_its_earlier_part_claimed() {
+    let mut server = shard(8);
+    give_range(&mut server, KeyRange::new(0, 50), 1);
+    // Under the same name, with what came before.
+    give_range(&mut server, KeyRange::new(0, KEYS), 1);
+    let (first, second) = (128 + 400, PUSH_BYTES);
+    assert_eq!(server.waiting_bytes, first + second);
+    give(&mut server, Kind::EndOfTime, 0, 2, 0);
+    give(&mut server, Kind::Push, 1, 1, 0);
+    give(&mut server, Kind::Push, 1, 2, 0);
+    give(&mut server, Kind::EndOfTime, 1, 3, 0);
+    assert_eq!((server.waiting_bytes, server.committed_time(TableId(0))), (0, Some(Time(1))));
+    let mut sums = vec![0u8; KEYS as usize * 8];
+    server.tables[0].table.gather(KeyRange::new(0, KEYS), None, &mut sums);
+    assert!(sums.as_chunks::<8>().0.iter().all(|&sum| i64::from_le_bytes(sum) == 3), "a part was lost");
 }

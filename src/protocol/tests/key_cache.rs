@@ -164,6 +164,20 @@ fn a_shard_that_has_forgotten_a_list_asks_for_the_keys_and_applies_the_push_once
 }
 
 #[test]
+fn a_request_for_keys_that_are_on_their_way_is_not_answered() {
+    let mut wired = wired(spec("key_cache", Consistency::Eventual));
+    wired.worker.pull(Nanos(0), &request(&keys(3, 200))).unwrap();
+    let (from, asked) = drain(&mut wired.worker).frames.remove(0);
+    let mut header = Identity { epoch: Epoch(1), ..identity(from) }.header(Kind::PullReply);
+    (header.status, header.timestamp, header.range) = (Status::NeedKeys, asked.header.timestamp, asked.header.range);
+    for _ in 0..3 {
+        wired.worker.handle(Nanos(0), Input::Frame { from, frame: received(&TxFrame::bare(header)) });
+    }
+    assert!(drain(&mut wired.worker).frames.is_empty());
+    assert_eq!(wired.worker.traffic().keys_needed, 0);
+}
+
+#[test]
 fn a_shard_that_keeps_no_list_is_not_asked_twice() {
     let mut wired = wired(spec("key_cache", Consistency::Eventual));
     wired.first().limit_key_cache(0);

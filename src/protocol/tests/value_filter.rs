@@ -94,3 +94,41 @@ fn filters_that_do_not_go_with_their_table_end_the_job_with_the_reason() {
     assert_eq!(shutdown.exit_code, 2);
     assert!(shutdown.message.contains("filter bf16: it rounds f32, the table holds i64"), "{}", shutdown.message);
 }
+
+#[test]
+fn a_push_that_is_refused_leaves_nothing_for_a_later_one() {
+    let mut wired = wired(f32_spec("fixed_point:8", Layout::Sparse));
+    let list = keys(3, 300);
+    let mut small = vec![0.003f32; 300];
+    small[0] = 1.0;
+    let open = wired.worker.push(Nanos(0), &request(&list), TxBuf::from_vec(vec![0.0f32; 300])).unwrap();
+    let after = vec![open; crate::limit::DEPENDENCIES + 1];
+    let refused = Request { after: &after, ..request(&list) };
+    wired.worker.push(Nanos(0), &refused, TxBuf::from_vec(small)).unwrap_err();
+    wired.settle();
+    wired.worker.take_pushed(open).unwrap();
+    push(&mut wired, &request(&list), vec![0.0; 300]);
+    assert_eq!(pull(&mut wired, &request(&list)), vec![0.0; 300]);
+}
+
+#[test]
+fn a_number_that_rounds_beyond_the_largest_is_refused_before_anything_is_sent() {
+    for filters in ["fixed_point:8", "fixed_point:16", "bf16"] {
+        let mut wired = wired(f32_spec(filters, Layout::Sparse));
+        let list = keys(3, 300);
+        let largest = crate::limit::SUMMAND_F32 as f32;
+        let mut values = vec![0.003f32; 300];
+        values[7] = largest;
+        let timestamp = wired.worker.push(Nanos(0), &request(&list), TxBuf::from_vec(values));
+        wired.settle();
+        match timestamp {
+            Ok(timestamp) => assert_eq!(wired.worker.take_pushed(timestamp), Ok(()), "{filters}"),
+            Err(error) => {
+                assert!(error.to_string().contains("number 7"), "{filters}: {error}");
+                assert!(wired.requests.is_empty());
+                push(&mut wired, &request(&list), vec![0.0; 300]);
+                assert_eq!(pull(&mut wired, &request(&list)), vec![0.0; 300], "{filters}: a remainder was kept");
+            }
+        }
+    }
+}

@@ -43,6 +43,10 @@ impl Worker {
     fn send_with_keys(&mut self, now: Nanos, timestamp: Timestamp, index: usize) {
         let Some(operation) = self.operations.at(timestamp) else { return };
         let segment = &operation.segments[index];
+        // Late, or without reason: the keys are on their way.
+        if !segment.keys_omitted {
+            return;
+        }
         self.traffic.keys_needed += 1;
         self.shards.on_missed(segment.to, segment.header.digest);
         self.send_segment(now, timestamp, index);

@@ -28,7 +28,8 @@ impl Keys {
         Keys { buffer, cuts: None }
     }
 
-    /// An immutable list, of which clones are handed over again and again.
+    /// An immutable list, of which clones are handed over again and again. Whoever makes it has checked
+    /// that the keys are strictly ascending; a shard refuses them otherwise.
     #[must_use]
     pub fn immutable(buffer: TxBuf) -> Keys {
         Keys { buffer, cuts: Some(Arc::default()) }
@@ -38,6 +39,11 @@ impl Keys {
     #[must_use]
     pub fn buffer(&self) -> &TxBuf {
         &self.buffer
+    }
+
+    /// Whether the keys were checked when the list was made.
+    pub(super) fn is_checked(&self) -> bool {
+        self.cuts.is_some()
     }
 
     /// The pieces as they were cut before for the same purpose.

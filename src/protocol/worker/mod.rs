@@ -188,11 +188,10 @@ impl Worker {
     /// # Errors
     /// When the request does not fit the table; nothing was sent.
     pub fn push(&mut self, now: Nanos, request: &Request<'_>, values: TxBuf) -> Result<Timestamp, OperationError> {
-        request.check(self.spec(request.table)?, Some(&values), self.is_cut(request))?;
+        request.check(self.spec(request.table)?, Some(&values))?;
         self.check_unfinished(request.table)?;
-        let values = self.filtered(request, values)?;
         let time = self.times[usize::from(request.table.0)].time;
-        let timestamp = self.begin(now, Kind::Push, request, time, Some(&values), 0)?;
+        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), 0)?;
         self.count_slices(request.table, timestamp);
         Ok(timestamp)
     }
@@ -203,7 +202,7 @@ impl Worker {
     /// When the request does not fit the table; nothing was sent.
     pub fn pull(&mut self, now: Nanos, request: &Request<'_>) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
-        let key_count = request.check(spec, None, self.is_cut(request))?;
+        let key_count = request.check(spec, None)?;
         let target_bytes = key_count * spec.value_size();
         let time = match spec.consistency {
             Consistency::Sequential => self.times[usize::from(request.table.0)].time,

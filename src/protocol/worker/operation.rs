@@ -47,20 +47,14 @@ impl Classify for OperationError {
 }
 
 impl Request<'_> {
-    /// Checks shape and range against the table; returns the number of keys. The keys of a list that
-    /// `is_cut` were checked when it was.
-    pub(super) fn check(
-        &self,
-        spec: &TableSpec,
-        values: Option<&TxBuf>,
-        is_cut: bool,
-    ) -> Result<usize, OperationError> {
+    /// Checks shape and range against the table; returns the number of keys.
+    pub(super) fn check(&self, spec: &TableSpec, values: Option<&TxBuf>) -> Result<usize, OperationError> {
         let refuse = |reason: String| Err(OperationError::Request { table: spec.name.clone(), reason });
         if self.range.is_empty() || self.range.end > spec.key_end {
             return refuse(format!("range {} is empty or exceeds the keys [0, {})", self.range, spec.key_end));
         }
         let key_count = match &self.keys {
-            Some(keys) => self.check_keys(keys, is_cut).or_else(refuse)?,
+            Some(keys) => self.check_keys(keys).or_else(refuse)?,
             None if spec.layout == Layout::Sparse => return refuse("the table is sparse: name the keys".to_owned()),
             None => usize::try_from(self.range.span()).unwrap_or(usize::MAX),
         };
@@ -81,12 +75,13 @@ impl Request<'_> {
         }
     }
 
-    fn check_keys(&self, keys: &Keys, is_cut: bool) -> Result<usize, String> {
+    fn check_keys(&self, keys: &Keys) -> Result<usize, String> {
         if !keys.buffer().len().is_multiple_of(8) {
             return Err("a key block of broken keys".to_owned());
         }
+        let is_checked = keys.is_checked();
         let keys = keys.buffer().typed::<u64>();
-        if !is_cut && !store::strictly_ascending(keys) {
+        if !is_checked && !store::strictly_ascending(keys) {
             return Err("keys must be strictly ascending".to_owned());
         }
         if self.range.slice_of(keys) != (0..keys.len()) {

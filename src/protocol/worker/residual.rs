@@ -10,11 +10,11 @@
 use super::operation::OperationError;
 use super::{Request, Worker};
 use crate::filter::{RandomSkip, Rounding};
-use crate::id::{TableId, Timestamp};
+use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::{Pool, TxBuf, copy_counted};
-use crate::store::Table;
+use crate::store::{self, Table};
 use crate::wire::{Consistency, Filters, Layout, TableSpec, UpdateFunction};
 use std::sync::Arc;
 
@@ -22,7 +22,6 @@ use std::sync::Arc;
 pub(super) struct ValueFilter {
     rounding: Option<(Rounding, Residual)>,
     skip: Option<RandomSkip>,
-    value_size: usize,
 }
 
 /// The remainders of one table's keys.
@@ -44,29 +43,35 @@ impl ValueFilter {
             None => None,
         };
         let skip = spec.filters.random_skip.map(|share| RandomSkip::new(share, seed));
-        Ok(Some(ValueFilter { rounding, skip, value_size: spec.value_size() }))
+        Ok(Some(ValueFilter { rounding, skip }))
     }
 
     fn apply(
         &mut self,
         pool: &Arc<Pool>,
-        range: KeyRange,
-        keys: Option<&[u64]>,
+        spec: &TableSpec,
+        request: &Request<'_>,
         timestamp: Timestamp,
         values: &TxBuf,
     ) -> Result<TxBuf, String> {
+        let (range, keys) = (request.range, request.keys.as_ref().map(|keys| keys.buffer().typed::<u64>()));
         let mut filtered = pool.block(values.len());
         copy_counted(&mut filtered, values);
         if let Some((rounding, residual)) = &mut self.rounding {
             let mut rest = pool.block(values.len());
             residual.table.gather(range, keys, &mut rest);
             rounding.round(filtered.typed_mut(), rest.typed_mut()).map_err(|error| error.to_string())?;
+            // What was within the bound may round to the other side of it, and shards would refuse it.
+            if let Some(index) = store::first_beyond(spec, &filtered) {
+                let largest = spec.push_max();
+                return Err(format!("number {index} of the values rounds beyond {largest:e}: nothing was sent"));
+            }
             residual.keep(range, keys, &rest);
         }
         if let Some(skip) = &self.skip {
             match keys {
-                Some(keys) => skip.zero_skipped(timestamp, keys.iter().copied(), self.value_size, &mut filtered),
-                None => skip.zero_skipped(timestamp, range.begin..range.end, self.value_size, &mut filtered),
+                Some(keys) => skip.zero_skipped(timestamp, keys.iter().copied(), spec.value_size(), &mut filtered),
+                None => skip.zero_skipped(timestamp, range.begin..range.end, spec.value_size(), &mut filtered),
             }
         }
         Ok(filtered.freeze())
@@ -118,12 +123,10 @@ impl Worker {
     /// The values as they are to be sent: the caller's, or a filtered copy.
     pub(super) fn filtered(&mut self, request: &Request<'_>, values: TxBuf) -> Result<TxBuf, OperationError> {
         let timestamp = self.operations.next_timestamp();
-        let table: TableId = request.table;
-        let Some(Some(filter)) = self.value_filters.get_mut(usize::from(table.0)) else { return Ok(values) };
-        let keys = request.keys.as_ref().map(|keys| keys.buffer().typed::<u64>());
-        filter.apply(&self.pool, request.range, keys, timestamp, &values).map_err(|reason| {
-            let name = self.job.as_ref().map(|job| job.tables[usize::from(table.0)].name.clone());
-            OperationError::Request { table: name.unwrap_or_default(), reason }
-        })
+        let index = usize::from(request.table.0);
+        let (Some(Some(filter)), Some(job)) = (self.value_filters.get_mut(index), &self.job) else { return Ok(values) };
+        let spec = &job.tables[index];
+        let refuse = |reason| OperationError::Request { table: spec.name.clone(), reason };
+        filter.apply(&self.pool, spec, request, timestamp, &values).map_err(refuse)
     }
 }

@@ -10,6 +10,7 @@ use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::wire::{Consistency, Flags, Header, Kind, TableSpec};
+use std::sync::Arc;
 
 /// What every segment of an operation shares.
 struct Template<'a> {
@@ -20,14 +21,15 @@ struct Template<'a> {
 }
 
 impl Worker {
-    /// Names an operation, cuts it and sends what can be sent.
+    /// Names an operation, cuts it and sends what can be sent. Values are filtered when nothing can
+    /// be refused any more.
     pub(super) fn begin(
         &mut self,
         now: Nanos,
         kind: Kind,
         request: &Request<'_>,
         time: Time,
-        values: Option<&TxBuf>,
+        values: Option<TxBuf>,
         target_bytes: usize,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
@@ -39,7 +41,9 @@ impl Worker {
         if request.keys.is_none() {
             header.flags = Flags::DENSE;
         }
-        let template = Template { header, value_size, keys: request.keys.as_ref().map(Keys::buffer), values };
+        let values = values.map(|values| self.filtered(request, values)).transpose()?;
+        let (keys, values) = (request.keys.as_ref().map(Keys::buffer), values.as_ref());
+        let template = Template { header, value_size, keys, values };
         let mut segments = self.operations.segment_list();
         match self.remembered(request) {
             Some(pieces) => segments.extend(pieces.iter().map(|piece| template.segment(piece))),
@@ -53,12 +57,7 @@ impl Worker {
         Ok(self.keep(now, request.range, segments, after, target_bytes, kind != Kind::Pull))
     }
 
-    /// Whether the request's list is immutable and was cut for it before.
-    pub(super) fn is_cut(&self, request: &Request<'_>) -> bool {
-        self.remembered(request).is_some()
-    }
-
-    fn remembered(&self, request: &Request<'_>) -> Option<std::sync::Arc<[Piece]>> {
+    fn remembered(&self, request: &Request<'_>) -> Option<Arc<[Piece]>> {
         request.keys.as_ref()?.remembered(self.purpose(request))
     }
 

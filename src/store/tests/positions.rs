@@ -126,3 +126,18 @@ fn positions_survive_an_index_that_is_built_anew() {
     }
     panic!("the index was never built anew");
 }
+
+#[test]
+fn a_key_behind_a_full_chunk_is_found_by_those_who_knew_that_it_was_missing() {
+    let mut twins = Twins::new(1 << 40, Layout::Sparse, UpdateFunction::Sum);
+    let own: Vec<u64> = (0..512).collect();
+    let list: Vec<u64> = (500..512).chain([1000]).collect();
+    let mut positions = Positions::default();
+    for keys in [own, vec![1000], vec![1001]] {
+        let values = vec![1.5f32; keys.len() * 2];
+        for table in [&mut twins.by_position, &mut twins.by_search] {
+            table.apply(twins.range, twins.range, Some(&keys), values.as_bytes());
+        }
+        twins.pull(&list, &mut positions);
+    }
+}
