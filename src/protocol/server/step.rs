@@ -24,11 +24,12 @@ struct Kept {
 }
 
 impl Kept {
-    /// Its place in the order of accumulation. Parts of a push that was cut anew may begin alike; they
-    /// hold different keys.
+    /// Its place in the order of accumulation. No two claims of one name share a part, but two frames
+    /// of it may begin alike.
     fn place(&self) -> (Time, WriterId, Timestamp, u64) {
         let header = self.push.header();
-        (header.time, header.writer, header.timestamp, header.range.begin)
+        let begin = self.parts.first().map_or(header.range.begin, |part| part.begin);
+        (header.time, header.writer, header.timestamp, begin)
     }
 
     /// Adds the claimed parts to the step's sums; a whole kept list by its positions.

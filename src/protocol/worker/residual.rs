@@ -50,7 +50,7 @@ impl ValueFilter {
         &mut self,
         pool: &Arc<Pool>,
         spec: &TableSpec,
-        request: &Request,
+        request: &Request<'_>,
         timestamp: Timestamp,
         values: &TxBuf,
     ) -> Result<TxBuf, String> {
