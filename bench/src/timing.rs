@@ -42,23 +42,15 @@ impl Series {
             self.add_pieces(&pieces);
             return Ok(());
         }
-        for _ in 0..pace.warm_up {
-            let prepared = prepare()?;
-            finish(begin(prepared)?)?;
-        }
+        // As deep as what is counted: the buffers of all that is outstanding are touched before.
+        let warm_up = pace.warm_up.max(2 * pace.depth);
+        let mut unseen = Histogram::<u64>::new(3)?;
+        let prepared = (0..warm_up).map(|_| prepare()).collect::<Result<Vec<P>>>()?;
+        stream(pace.depth, prepared, &mut begin, &mut finish, &mut unseen)?;
         let mut histogram = Histogram::<u64>::new(3)?;
         let prepared = (0..pace.rounds).map(|_| prepare()).collect::<Result<Vec<P>>>()?;
         let start = Instant::now();
-        let mut open = VecDeque::with_capacity(pace.depth);
-        for prepared in prepared {
-            if open.len() == pace.depth {
-                finish_oldest(&mut open, &mut finish, &mut histogram)?;
-            }
-            open.push_back((Instant::now(), begin(prepared)?));
-        }
-        while !open.is_empty() {
-            finish_oldest(&mut open, &mut finish, &mut histogram)?;
-        }
+        stream(pace.depth, prepared, &mut begin, &mut finish, &mut histogram)?;
         self.add_run(&histogram, nanoseconds(start) as f64 / pace.rounds as f64);
         Ok(())
     }
@@ -151,6 +143,27 @@ impl Pieces {
 pub(crate) fn median_ratio(own: &[f64], other: &[f64]) -> Option<f64> {
     let ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();
     median(&ratios)
+}
+
+/// Begins operations one after the other, as long as fewer than `depth` are outstanding.
+fn stream<P, O>(
+    depth: usize,
+    prepared: Vec<P>,
+    begin: &mut impl FnMut(P) -> Result<O>,
+    finish: &mut impl FnMut(O) -> Result<()>,
+    histogram: &mut Histogram<u64>,
+) -> Result<()> {
+    let mut open = VecDeque::with_capacity(depth);
+    for prepared in prepared {
+        if open.len() == depth {
+            finish_oldest(&mut open, finish, histogram)?;
+        }
+        open.push_back((Instant::now(), begin(prepared)?));
+    }
+    while !open.is_empty() {
+        finish_oldest(&mut open, finish, histogram)?;
+    }
+    Ok(())
 }
 
 fn finish_oldest<O>(
