@@ -211,8 +211,8 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
 
     /// Visits the only numbers of rows of width 1 with as many others: by `run` where slots follow
     /// each other, else by `each`. Measured on Zen 4, each in groups of 64: sums by AVX-512 gather and
-    /// scatter take 1.5 times as long as this, those by AVX2 gather 1.4 times; reading by either
-    /// AVX2 gather takes as long as this, within 10 %; an AVX-512 one up to a quarter longer.
+    /// scatter take 1.5 times as long as this, those by AVX2 gather 1.4 times; reading by an
+    /// AVX2 gather takes as long as this, within 10 %, by an AVX-512 one up to a quarter longer.
     #[inline]
     pub(super) fn for_each_mut<U>(
         &mut self,
