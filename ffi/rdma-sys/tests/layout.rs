@@ -63,8 +63,12 @@ fn field_claims(value: &str, spelling: &str, offset: usize, bytes: usize) -> [Cl
     [claim(length, bytes as i128), claim(format!("(char *)&{first} - (char *)&{value}"), offset as i128)]
 }
 
-#[rustfmt::skip]
 fn layouts() -> Vec<Layout> {
+    [device_layouts(), object_layouts(), request_and_context_layouts()].into_iter().flatten().collect()
+}
+
+#[rustfmt::skip]
+fn device_layouts() -> Vec<Layout> {
     vec![
         layout!(ibv_ah = "v_ibv_ah" { context, pd, handle }),
         layout!(ibv_gid_global_t = "v_ibv_gid.global" { subnet_prefix, interface_id }),
@@ -96,6 +100,12 @@ fn layouts() -> Vec<Layout> {
             wr_id, status, opcode, vendor_err, byte_len, imm_data_invalidated_rkey_union = "imm_data", qp_num,
             src_qp, wc_flags, pkey_index, slid, sl, dlid_path_bits,
         }),
+    ]
+}
+
+#[rustfmt::skip]
+fn object_layouts() -> Vec<Layout> {
+    vec![
         layout!(ibv_pd = "v_ibv_pd" { context, handle }),
         layout!(ibv_mr = "v_ibv_mr" { context, pd, addr, length, handle, lkey, rkey }),
         layout!(ibv_mw = "v_ibv_mw" { context, pd, rkey, handle, r#type }),
@@ -125,6 +135,12 @@ fn layouts() -> Vec<Layout> {
             context, qp_context, pd, send_cq, recv_cq, srq, handle, qp_num, state, qp_type, mutex, cond,
             events_completed,
         }),
+    ]
+}
+
+#[rustfmt::skip]
+fn request_and_context_layouts() -> Vec<Layout> {
+    vec![
         layout!(ibv_sge = "v_ibv_sge" { addr, length, lkey }),
         layout!(rdma_t = "v_ibv_send_wr.wr.rdma" { remote_addr, rkey }),
         layout!(atomic_t = "v_ibv_send_wr.wr.atomic" { remote_addr, compare_add, swap, rkey }),
