@@ -57,6 +57,8 @@ missing_tools() {
     [ "$fresh" = no ] && [ -e /etc/ssl/certs/ca-certificates.crt -o -e /etc/pki/tls/certs/ca-bundle.crt ] ||
         echo ca-certificates
     [ "$goal" != soak ] || has c++ || has g++ || echo g++
+    # Its header alone is compared with; building and running need nothing of it.
+    [ "$goal" = demo ] || [ "$fresh" = no -a -e /usr/include/infiniband/verbs.h ] || echo verbs-header
 }
 
 # missing_rust: names the Rust components of this goal that are not there.
@@ -71,7 +73,11 @@ missing_rust() {
 }
 
 debian_package() {
-    case "$1" in libc) echo libc6-dev ;; *) echo "$1" ;; esac
+    case "$1" in
+        libc) echo libc6-dev ;;
+        verbs-header) echo libibverbs-dev ;;
+        *) echo "$1" ;;
+    esac
 }
 
 rhel_package() {
@@ -79,6 +85,7 @@ rhel_package() {
         libc) echo glibc-devel ;;
         pkg-config) echo pkgconf-pkg-config ;;
         g++) echo gcc-c++ ;;
+        verbs-header) echo rdma-core-devel ;;
         *) echo "$1" ;;
     esac
 }
