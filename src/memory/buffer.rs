@@ -1,7 +1,7 @@
 //! `Block`, `TxBuf`, `RxBuf`: who owns which bytes.
 
 use super::pool::Pool;
-use super::shared::SharedBytes;
+use super::shared_bytes::SharedBytes;
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;

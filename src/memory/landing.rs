@@ -7,7 +7,7 @@
 //! by its pool's usage, and returns with the last of them.
 
 use super::buffer::Block;
-use super::shared::SharedBytes;
+use super::shared_bytes::SharedBytes;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;

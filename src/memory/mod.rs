@@ -24,7 +24,7 @@ mod copied;
 mod landing;
 mod mapped;
 mod pool;
-mod shared;
+mod shared_bytes;
 
 pub use array::Array;
 pub use buffer::{Block, RxBuf, TxBuf};
@@ -32,7 +32,7 @@ pub use copied::{copy_counted, keep_counted, move_counted, take_copied_bytes};
 pub use landing::{Landing, LandingBlock};
 pub use mapped::MappedFile;
 pub use pool::{Pool, PoolUsage, SlabInfo};
-pub use shared::SharedBytes;
+pub use shared_bytes::SharedBytes;
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;
