@@ -1,6 +1,7 @@
 //! `Block`, `TxBuf`, `RxBuf`: who owns which bytes.
 
 use super::pool::Pool;
+use super::shared_bytes::SharedBytes;
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
@@ -26,6 +27,20 @@ impl Block {
     pub(super) fn new(start: NonNull<u8>, capacity: usize, len: usize, pool: Arc<Pool>) -> Block {
         debug_assert!(len <= capacity);
         Block { start, capacity, len, pool, shell: None }
+    }
+
+    /// The length, without a look at the bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes as memory that others may write.
+    ///
+    /// # Safety
+    /// Nobody makes a reference to the bytes as long as the answer is in use.
+    pub(super) unsafe fn as_shared(&self) -> SharedBytes<'_> {
+        // SAFETY: the slab is mapped as long as the block lives; the rest is the caller's contract.
+        unsafe { SharedBytes::new(self.start, self.len) }
     }
 
     /// Bytes that fit without a new block.

@@ -25,7 +25,7 @@ impl Server {
     }
 
     fn answer_pull(&mut self, index: usize, pull: &Arrived) {
-        let (from, header) = (pull.from, pull.header());
+        let header = pull.header();
         let state = &self.tables[index];
         self.traffic.pulls += 1;
         let mut values = self.pool.block(pull.value_bytes(state.spec.value_size()));
@@ -36,7 +36,7 @@ impl Server {
             }
             None => state.table.gather(header.range, pull.keys(), &mut values),
         }
-        self.reply_values(index, from, header, values);
+        self.reply_values(index, pull, values);
     }
 
     /// Serves whatever no longer has to wait, in order of time. A push that is applied may free
