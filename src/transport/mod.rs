@@ -17,6 +17,7 @@
 pub mod handshake;
 pub mod sim;
 pub mod tcp;
+pub mod verbs;
 
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Incarnation, Nanos, NodeId};
