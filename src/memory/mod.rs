@@ -23,6 +23,7 @@ mod buffer;
 mod copied;
 mod landing;
 mod mapped;
+mod pinned;
 mod pool;
 mod shared_bytes;
 

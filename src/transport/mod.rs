@@ -18,6 +18,7 @@ pub mod handshake;
 pub mod ring;
 pub mod sim;
 pub mod tcp;
+pub mod verbs;
 
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Incarnation, Nanos, NodeId};
