@@ -10,6 +10,7 @@ mod client;
 mod death;
 mod filters;
 mod full_disk;
+mod link;
 mod outcome;
 mod proxy;
 mod rows;
