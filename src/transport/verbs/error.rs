@@ -47,7 +47,9 @@ pub enum VerbsError {
         ports: String,
     },
     /// A device does not open.
-    #[error("cannot open RDMA device {device}: {source}; see ls -l /dev/infiniband, and let this user in: sudo usermod -aG rdma $USER")]
+    #[error(
+        "cannot open RDMA device {device}: {source}; see ls -l /dev/infiniband, and let this user in: sudo usermod -aG rdma $USER"
+    )]
     Open {
         /// The device.
         device: String,
