@@ -15,6 +15,7 @@
 //! * Only authenticated peers produce events; see [`handshake`].
 
 pub mod handshake;
+pub mod ring;
 pub mod sim;
 pub mod tcp;
 pub mod verbs;

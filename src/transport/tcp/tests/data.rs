@@ -60,8 +60,8 @@ fn buffers_are_let_go_when_the_kernel_has_them() {
     let pool = Pool::unbounded();
     let mut sent = frame(WORKER, 3, 0, 100_000);
     let mut block = pool.block(100_000);
-    block.copy_from_slice(sent.values.as_deref().expect("values"));
-    sent.values = Some(block.freeze());
+    block.copy_from_slice(&sent.body_parts().concat());
+    sent.values = block.freeze().into();
     net.send(1, SERVER, vec![sent]);
     assert_ne!(pool.usage().used_bytes, 0);
     net.run("the frame", |net| net.frames(0).count() == 1);
