@@ -54,6 +54,7 @@ impl LocalJob {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
+            placement: parashard::node::Placement::default(),
         };
         let job = JobConfig { tables, writers: 1, program: Vec::new() };
         let cast = Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 };
@@ -114,6 +115,7 @@ impl Job {
             host: "bench".to_owned(),
             spin: wait.spin(),
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
+            placement: parashard::node::Placement::default(),
         };
         Ok(Job { worker: Some(Cluster::connect(&config, remote.rank)?), local: None, table: remote.table.clone() })
     }

@@ -3,7 +3,7 @@
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
 use super::settings::{SPIN_US, SPIN_VARIABLE};
-use crate::client::{ClientError, Cluster, Shutdown};
+use crate::client::{ClientError, Cluster, NodeConfig, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::launch::Member;
 use crate::learn::{LearnError, run_worker};
@@ -25,15 +25,16 @@ pub(super) struct WorkerArguments {
 /// Works until no work is left and the job ends.
 pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
     leave_with_launcher(arguments.node.job_dir())?;
-    let outcome = work(arguments);
+    let config = arguments.node.config(false, arguments.spin_us);
+    let outcome = config.and_then(|config| work(&config, arguments.rank)).map(|shutdown| end_code(&shutdown));
     arguments.node.tell_launcher(Member::Worker(arguments.rank), outcome)
 }
 
-fn work(arguments: &WorkerArguments) -> Result<u8, Failure> {
-    let config = arguments.node.config(false, arguments.spin_us)?;
-    let cluster = match Cluster::connect(&config, arguments.rank) {
+/// Works on a job's units; tells how the job has ended.
+pub(super) fn work(config: &NodeConfig, rank: u32) -> Result<Shutdown, Failure> {
+    let cluster = match Cluster::connect(config, rank) {
         Ok(cluster) => cluster,
-        Err(ClientError::Ended { exit_code, message }) => return Ok(end_code(&Shutdown { exit_code, message })),
+        Err(ClientError::Ended { exit_code, message }) => return Ok(Shutdown { exit_code, message }),
         Err(error) => return Err(error.into()),
     };
     match run_worker(&cluster) {
@@ -41,5 +42,5 @@ fn work(arguments: &WorkerArguments) -> Result<u8, Failure> {
         // The scheduler has been told.
         Err(error) => tracing::info!(exit_code = error.exit_code() as u8, %error, "this worker cannot go on"),
     }
-    Ok(end_code(&cluster.wait_end()?))
+    Ok(cluster.wait_end()?)
 }

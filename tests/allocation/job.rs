@@ -48,6 +48,7 @@ impl Job {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: 64 << 20,
+            placement: parashard::node::Placement::default(),
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },
