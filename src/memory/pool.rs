@@ -1,6 +1,7 @@
 //! The pool: slabs, size classes, free lists.
 
-use super::buffer::{Block, Shell};
+use super::buffer::Block;
+use super::counted::Shell;
 use memmap2::{Advice, MmapMut, MmapOptions};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
