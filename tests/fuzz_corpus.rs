@@ -182,17 +182,16 @@ fn frames() -> Vec<(String, TxFrame)> {
     (push.timestamp, push.range) = (Timestamp(7), KeyRange::new(0, 1 << 20));
     (push.key_count, push.key_bytes, push.value_bytes, push.dependency_count) = (3, 24, 12, 1);
     let push = TxFrame {
-        header: push,
         dependencies: Dependencies::from_slice(&[Dependency::new(Timestamp(6), KeyRange::new(5, 900))]),
         keys: Some(TxBuf::from_vec(vec![5u64, 80, 900])),
-        values: Some(TxBuf::from_vec(vec![0.5f32, -1.0, 3.25])),
+        ..TxFrame::with_values(push, TxBuf::from_vec(vec![0.5f32, -1.0, 3.25]))
     };
     let mut pull = Header::new(Kind::Pull, NodeId::worker(3));
     (pull.key_count, pull.key_bytes, pull.digest) = (2, 16, 0x1234_5678);
     let pull = TxFrame { keys: Some(TxBuf::from_vec(vec![80u64, 81])), ..TxFrame::bare(pull) };
     let mut dense = Header::new(Kind::PullReply, NodeId::server(1, 2));
     (dense.dtype, dense.width, dense.value_bytes) = (DType::F64, 2, 64);
-    let dense = TxFrame { values: Some(TxBuf::from_vec(vec![1.5f64; 8])), ..TxFrame::bare(dense) };
+    let dense = TxFrame::with_values(dense, TxBuf::from_vec(vec![1.5f64; 8]));
     let mark = TxFrame::bare(Header::new(Kind::EndOfTime, NodeId::worker(0)));
     [("push", push), ("pull", pull), ("dense-reply", dense), ("end-of-time", mark)]
         .map(|(name, frame)| (name.to_owned(), frame))

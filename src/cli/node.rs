@@ -4,7 +4,9 @@ use crate::error::{ExitCode, Failure};
 use crate::id::JobId;
 use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
-use crate::node::{NodeConfig, SECRET_VARIABLE, Secret, has_lifeline, read_secret_file, secret_from_environment};
+use crate::node::{
+    LinkSettings, NodeConfig, SECRET_VARIABLE, Secret, has_lifeline, read_secret_file, secret_from_environment,
+};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,6 +70,7 @@ impl NodeOptions {
             host: self.host_id.clone().unwrap_or_else(host_id),
             spin: Duration::from_micros(spin_us),
             key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
+            links: LinkSettings::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! `parashard server`
 
 use super::console::tell_error;
+use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::settings::{KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
 use crate::client::Shutdown;
@@ -15,6 +16,8 @@ use clap::Args;
 pub(super) struct ServerArguments {
     #[command(flatten)]
     node: NodeOptions,
+    #[command(flatten)]
+    links: LinkOptions,
     /// Which of the job's servers this is, from 0.
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
@@ -38,7 +41,8 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
 
 fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
-    let config = NodeConfig { key_cache_bytes: arguments.key_cache_bytes, ..config };
+    let config =
+        NodeConfig { key_cache_bytes: arguments.key_cache_bytes, links: arguments.links.settings()?, ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

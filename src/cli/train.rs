@@ -1,5 +1,6 @@
 //! `parashard train`: the main job, with all its processes on this machine.
 
+use super::link;
 use super::log::LogOptions;
 use super::settings::{JobArguments, JobSettings, KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
 use crate::error::{ExitCode, Failure};
@@ -29,6 +30,7 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
     environment.push((BEGIN_VARIABLE.to_owned(), OsString::from(begin.to_string())));
     environment.push((SPIN_VARIABLE.to_owned(), OsString::from(spin_us.to_string())));
     environment.push((KEY_CACHE_VARIABLE.to_owned(), OsString::from(settings.key_cache_bytes.to_string())));
+    environment.extend(link::environment(&settings));
     let job = LocalJob {
         program,
         servers: settings.servers,

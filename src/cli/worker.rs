@@ -1,5 +1,6 @@
 //! `parashard worker`
 
+use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
 use super::settings::{SPIN_US, SPIN_VARIABLE};
@@ -7,6 +8,7 @@ use crate::client::{ClientError, Cluster, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::launch::Member;
 use crate::learn::{LearnError, run_worker};
+use crate::node::NodeConfig;
 use clap::Args;
 
 /// Arguments of `parashard worker`.
@@ -14,6 +16,8 @@ use clap::Args;
 pub(super) struct WorkerArguments {
     #[command(flatten)]
     node: NodeOptions,
+    #[command(flatten)]
+    links: LinkOptions,
     /// Which of the job's workers this is, from 0.
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
@@ -31,6 +35,7 @@ pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
 
 fn work(arguments: &WorkerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
+    let config = NodeConfig { links: arguments.links.settings()?, ..config };
     let cluster = match Cluster::connect(&config, arguments.rank) {
         Ok(cluster) => cluster,
         Err(ClientError::Ended { exit_code, message }) => return Ok(end_code(&Shutdown { exit_code, message })),

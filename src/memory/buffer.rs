@@ -1,6 +1,7 @@
 //! `Block`, `TxBuf`, `RxBuf`: who owns which bytes.
 
 use super::pool::Pool;
+use super::shared_bytes::SharedBytes;
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
@@ -26,6 +27,25 @@ impl Block {
     pub(super) fn new(start: NonNull<u8>, capacity: usize, len: usize, pool: Arc<Pool>) -> Block {
         debug_assert!(len <= capacity);
         Block { start, capacity, len, pool, shell: None }
+    }
+
+    /// Where the bytes begin.
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// The length, without a look at the bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes as memory that others may write.
+    ///
+    /// # Safety
+    /// Nobody makes a reference to the bytes as long as the answer is in use.
+    pub(super) unsafe fn as_shared(&self) -> SharedBytes<'_> {
+        // SAFETY: the slab is mapped as long as the block lives; the rest is the caller's contract.
+        unsafe { SharedBytes::new(self.start, self.len) }
     }
 
     /// Bytes that fit without a new block.
@@ -66,9 +86,9 @@ impl Block {
 
     /// Ends writing: from now on the bytes are read-only and may be shared.
     #[must_use]
-    pub fn freeze(self) -> TxBuf {
+    pub fn freeze(mut self) -> TxBuf {
         let range = 0..self.len;
-        let mut shell = self.pool.take_shell();
+        let mut shell = self.shell.take().unwrap_or_else(|| self.pool.take_shell());
         let owner = match Arc::get_mut(&mut shell.0) {
             Some(owner) => {
                 *owner = Owner::Block(self);
@@ -195,6 +215,23 @@ impl TxBuf {
         TxBuf { owner: self.owner.clone(), range }
     }
 
+    /// The block behind this view, whole, when there is no other view of it.
+    ///
+    /// # Errors
+    /// The view itself, where there is another one, or no block behind it.
+    pub fn into_block(mut self) -> Result<Block, TxBuf> {
+        let Some(mut owner) = self.owner.take() else { return Err(self) };
+        let last = Arc::get_mut(&mut owner);
+        match last.map(|last| std::mem::replace(last, Owner::Nobody)) {
+            Some(Owner::Block(mut block)) => {
+                block.shell = Some(Shell(owner));
+                Ok(block)
+            }
+            Some(other) => Err(TxBuf { owner: Some(Arc::new(other)), range: self.range.clone() }),
+            None => Err(TxBuf { owner: Some(owner), range: self.range.clone() }),
+        }
+    }
+
     /// The bytes as numbers.
     ///
     /// # Panics
@@ -304,6 +341,22 @@ mod tests {
         assert_eq!(second.typed::<u64>(), &[9]);
         assert_ne!(pool.usage().used_bytes, 0);
         drop(second);
+        assert_eq!(pool.usage().used_bytes, 0);
+    }
+
+    #[test]
+    fn a_block_comes_back_from_its_only_view() {
+        let pool = Pool::unbounded();
+        let mut block = pool.block(8);
+        block.typed_mut::<u64>()[0] = 3;
+        let view = block.freeze();
+        let other = view.slice(0..4);
+        let view = view.into_block().expect_err("there is another one");
+        drop(other);
+        let mut block = view.into_block().expect("the only one");
+        block.typed_mut::<u64>()[0] += 1;
+        assert_eq!(block.freeze().typed::<u64>(), &[4]);
+        assert_eq!(&*TxBuf::from_vec(vec![5u8]).into_block().expect_err("no block"), &[5]);
         assert_eq!(pool.usage().used_bytes, 0);
     }
 

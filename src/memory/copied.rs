@@ -41,7 +41,7 @@ pub fn take_copied_bytes() -> u64 {
     COPIED_BYTES.take()
 }
 
-fn count(bytes: usize) {
+pub(super) fn count(bytes: usize) {
     COPIED_BYTES.set(COPIED_BYTES.get() + bytes as u64);
 }
 

@@ -9,23 +9,31 @@
 //!   pool with the last one. So the source of a send cannot change while the send is under way.
 //! * An [`RxBuf`] is what a transport received: one owner, read through views, given back on drop.
 //! * An [`Array`] is a growable array of plain numbers in pool memory, for the store's chunks.
+//! * A [`LandingBlock`] is memory that a peer's adapter may write while we hold it; nobody has a
+//!   reference to its bytes until the last [`Landing`] that was given away is back.
+//! * [`SharedBytes`] are bytes that others may change at any moment: they are copied out, never borrowed.
 //! * [`copy_counted`] is the only way to copy payload between the network and the store.
 //! * A [`MappedFile`] is a file as read-only memory.
 //!
 //! Invariant: a byte is either owned by exactly one `Block`, `Array` or `RxBuf`, or immutable behind
-//! `TxBuf`s, or free in its pool. All start addresses are aligned to [`ALIGNMENT`].
+//! `TxBuf`s, or without any reference in a `LandingBlock`, or free in its pool. All start addresses are aligned to [`ALIGNMENT`].
 
 mod array;
 mod buffer;
 mod copied;
+mod landing;
 mod mapped;
+mod pinned;
 mod pool;
+mod shared_bytes;
 
 pub use array::Array;
 pub use buffer::{Block, RxBuf, TxBuf};
 pub use copied::{copy_counted, keep_counted, move_counted, take_copied_bytes};
+pub use landing::{Landing, LandingBlock};
 pub use mapped::MappedFile;
-pub use pool::{Pool, PoolUsage};
+pub use pool::{Pool, PoolUsage, SlabInfo};
+pub use shared_bytes::SharedBytes;
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;

@@ -2,6 +2,7 @@
 
 use super::buffer::{Block, Shell};
 use memmap2::{Advice, MmapMut, MmapOptions};
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,8 @@ pub struct Pool {
 #[derive(Debug)]
 struct State {
     slabs: Vec<MmapMut>,
+    /// Places of the slabs in the list, by the address of their first byte.
+    slab_places: BTreeMap<usize, usize>,
     slab_bytes: usize,
     free: [Vec<Address>; CLASS_COUNT],
     /// Uncut rest of the newest slab.
@@ -56,12 +59,24 @@ pub struct PoolUsage {
     pub used_bytes: usize,
 }
 
+/// One piece of memory that a pool cuts blocks from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlabInfo {
+    /// Names the slab in its pool; never used again.
+    pub index: usize,
+    /// Address of the first byte.
+    pub start: usize,
+    /// Bytes from there.
+    pub bytes: usize,
+}
+
 impl Pool {
     /// A pool that maps at most `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Pool> {
         let state = State {
             slabs: Vec::new(),
+            slab_places: BTreeMap::new(),
             slab_bytes: 0,
             free: [const { Vec::new() }; CLASS_COUNT],
             rest: None,
@@ -114,6 +129,16 @@ impl Pool {
     pub fn usage(&self) -> PoolUsage {
         let state = self.lock();
         PoolUsage { mapped_bytes: state.slab_bytes, used_bytes: state.used_bytes }
+    }
+
+    /// The slab of this pool in which the byte at `address` lies. A fabric registers memory by whole
+    /// slabs: once, on first use.
+    #[must_use]
+    pub fn slab_of(&self, address: usize) -> Option<SlabInfo> {
+        let state = self.lock();
+        let (&start, &index) = state.slab_places.range(..=address).next_back()?;
+        let bytes = state.slabs[index].len();
+        (address - start < bytes).then_some(SlabInfo { index, start, bytes })
     }
 
     /// Takes a block back, with its shell if it was frozen; called by its owner's drop.
@@ -186,6 +211,7 @@ impl State {
         }
         let start = NonNull::new(slab.as_mut_ptr())?;
         self.slab_bytes += bytes;
+        self.slab_places.insert(start.as_ptr() as usize, self.slabs.len());
         self.slabs.push(slab);
         self.rest = Some((Address(start), bytes));
         Some(())
@@ -257,6 +283,21 @@ mod tests {
             assert!(block.iter().all(|&byte| byte == i as u8), "block {i} was overwritten");
             assert_eq!(block.as_ptr() as usize % crate::memory::ALIGNMENT, 0);
         }
+    }
+
+    #[test]
+    fn every_byte_of_a_block_is_found_in_its_slab_and_no_other_byte() {
+        let pool = Pool::unbounded();
+        let blocks: Vec<_> = (0..40).map(|i| pool.block(1 << (8 + i % 12))).collect();
+        for block in &blocks {
+            let start = block.as_ptr() as usize;
+            let slab = pool.slab_of(start).expect("a byte of a block");
+            assert!(start >= slab.start && start + block.len() <= slab.start + slab.bytes);
+            assert_eq!(pool.slab_of(start + block.len() - 1), Some(slab));
+        }
+        let elsewhere = Pool::unbounded().block(1);
+        assert_eq!(pool.slab_of(elsewhere.as_ptr() as usize), None);
+        assert_eq!(pool.slab_of(0), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::error::NodeError;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct NodeConfig {
     pub spin: Duration,
     /// Bytes that each shard of a server keeps of key lists, positions included; others keep none.
     pub key_cache_bytes: usize,
+    /// How pairs of servers and workers choose the way of their data.
+    pub links: LinkSettings,
 }
 
 impl fmt::Debug for NodeConfig {

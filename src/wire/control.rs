@@ -242,7 +242,7 @@ impl ControlMessage {
         };
         let mut header = Header::new(Kind::Control, source);
         header.value_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        TxFrame { header, dependencies: super::Dependencies::new(), keys: None, values: Some(TxBuf::from_vec(bytes)) }
+        TxFrame::with_values(header, TxBuf::from_vec(bytes))
     }
 
     /// Reads the message of a control frame.

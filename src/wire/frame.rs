@@ -4,8 +4,10 @@ use super::dependency::{Dependencies, Dependency};
 use super::dtype::DType;
 use super::error::WireError;
 use super::header::Header;
+use super::pieces::Pieces;
 use super::raw_header::RawHeader;
-use crate::memory::{RxBuf, TxBuf};
+use crate::memory::{Landing, RxBuf, TxBuf};
+use smallvec::SmallVec;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// A frame to send. The buffers are counted views: the sender may keep clones for a retry.
@@ -17,31 +19,50 @@ pub struct TxFrame {
     pub dependencies: Dependencies,
     /// The key block; empty without keys.
     pub keys: Option<TxBuf>,
-    /// The value block; empty without values.
-    pub values: Option<TxBuf>,
+    /// The value block; no piece without values.
+    pub values: Pieces,
+    /// Request: memory of ours into which a fabric that can may write the answer's values. Others ignore it.
+    pub landing: Option<Landing>,
+    /// Reply: where the request's sender wants the values, as its frame said. Fabrics that did not say so ignore it.
+    pub target: Option<Target>,
+}
+
+/// Memory of a peer that an answer may be written to; only the fabric that received it knows what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Address of the first byte, in the peer's memory.
+    pub address: u64,
+    /// The peer's key to that memory.
+    pub key: u32,
+    /// How many bytes may be written.
+    pub bytes: u32,
 }
 
 impl TxFrame {
     /// A frame that is a header alone.
     #[must_use]
     pub fn bare(header: Header) -> TxFrame {
-        TxFrame { header, dependencies: Dependencies::new(), keys: None, values: None }
+        TxFrame::with_values(header, Pieces::new())
     }
 
-    /// Header and body as the slices of one vectored write. The header's checksum is computed here.
+    /// A frame of a header and values.
+    #[must_use]
+    pub fn with_values(header: Header, values: impl Into<Pieces>) -> TxFrame {
+        let (dependencies, values) = (Dependencies::new(), values.into());
+        TxFrame { header, dependencies, keys: None, values, landing: None, target: None }
+    }
+
+    /// The header as it lies on the wire, its checksum over header and body computed here.
     #[must_use]
     pub fn encode_header(&self) -> RawHeader {
         self.header.encode(&self.body_parts())
     }
 
-    /// The body's parts in their order; empty ones included.
+    /// The body's parts in their order: dependencies and keys, empty or not, then the pieces of the values.
     #[must_use]
-    pub fn body_parts(&self) -> [&[u8]; 3] {
-        [
-            self.dependencies.as_slice().as_bytes(),
-            self.keys.as_deref().unwrap_or(&[]),
-            self.values.as_deref().unwrap_or(&[]),
-        ]
+    pub fn body_parts(&self) -> SmallVec<[&[u8]; 5]> {
+        let first = [self.dependencies.as_slice().as_bytes(), self.keys.as_deref().unwrap_or(&[])];
+        first.into_iter().chain(self.values.iter().map(|piece| &**piece)).collect()
     }
 
     /// Bytes of header and body.
@@ -56,6 +77,11 @@ impl TxFrame {
 pub struct RxFrame {
     /// The header, copied out.
     pub header: Header,
+    /// Request: where its sender wants the answer's values; goes into the reply.
+    pub target: Option<Target>,
+    /// Reply: whether its values were written to the landing of its request. Then the value block is
+    /// empty here, and `header.value_bytes` says how many were written.
+    pub landed: bool,
     body: RxBuf,
 }
 
@@ -82,7 +108,36 @@ impl RxFrame {
             return Err(WireError::Length { what: "body", bytes, limit });
         }
         raw.check(&body)?;
-        Ok(RxFrame { header, body })
+        Ok(RxFrame { header, target: None, landed: false, body })
+    }
+
+    /// As [`new`](Self::new), for a fabric that guards bodies itself: the checksum is over the header alone,
+    /// as [`Header::encode`] without body makes it.
+    ///
+    /// # Errors
+    /// When the body's length is not what the header says or the checksum is wrong.
+    pub fn linked(raw: &RawHeader, header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
+        RxFrame::of_link(raw, header, body, false)
+    }
+
+    /// As [`linked`](Self::linked), for a reply whose values lie in the landing of its request: `body` is
+    /// what comes before them.
+    ///
+    /// # Errors
+    /// As [`linked`](Self::linked).
+    pub fn linked_landed(raw: &RawHeader, header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
+        RxFrame::of_link(raw, header, body, true)
+    }
+
+    fn of_link(raw: &RawHeader, header: Header, body: RxBuf, landed: bool) -> Result<RxFrame, WireError> {
+        let landed_bytes = if landed { header.value_bytes as usize } else { 0 };
+        let expected = header.body_bytes() - landed_bytes;
+        if body.len() != expected {
+            let (bytes, limit) = (body.len() as u64, expected as u64);
+            return Err(WireError::Length { what: "body", bytes, limit });
+        }
+        raw.check(&[])?;
+        Ok(RxFrame { header, target: None, landed, body })
     }
 
     /// Decodes a frame from contiguous bytes that start with the header, copying the body into
@@ -135,10 +190,10 @@ impl RxFrame {
         self.body
     }
 
-    /// Bytes of header and body.
+    /// Bytes of header and body, those that landed included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        super::HEADER_BYTES + self.body.len()
+        super::HEADER_BYTES + self.header.body_bytes()
     }
 
     /// Whether dtype and width are these.
@@ -164,7 +219,8 @@ mod tests {
             header,
             dependencies: Dependencies::from_slice(&[Dependency::new(Timestamp(9), KeyRange::new(1, 5))]),
             keys: Some(TxBuf::from_vec(vec![3u64, 8])),
-            values: Some(TxBuf::from_vec(vec![1.0f32, -1.0])),
+            values: [TxBuf::from_vec(vec![1.0f32]), TxBuf::from_vec(vec![-1.0f32])].into_iter().collect(),
+            ..TxFrame::bare(header)
         };
         let raw = frame.encode_header();
         let mut block = Pool::unbounded().block(frame.header.body_bytes());
@@ -181,5 +237,21 @@ mod tests {
         let frame = RxFrame::new(&bare.encode_header(), bare.header, RxBuf::empty()).expect("an undamaged frame");
         assert_eq!(frame.values::<f32>(), Ok(&[][..]));
         assert_eq!(frame.values::<f64>(), Ok(&[][..]));
+    }
+
+    #[test]
+    fn a_linked_frame_is_guarded_by_its_header_alone() {
+        let mut header = Header::new(Kind::PullReply, NodeId::server(0, 0));
+        header.value_bytes = 8;
+        let raw = header.encode(&[]);
+        let body = || RxBuf::new(Pool::unbounded().block(8));
+        let frame = RxFrame::linked(&raw, header, body()).expect("the header's own checksum");
+        assert_eq!((frame.landed, frame.body().values.len()), (false, 8));
+        let frame = RxFrame::linked_landed(&raw, header, RxBuf::empty()).expect("values that lie elsewhere");
+        assert_eq!((frame.landed, frame.body().values.len(), frame.bytes()), (true, 0, 136));
+        assert!(matches!(RxFrame::linked_landed(&raw, header, body()), Err(WireError::Length { .. })));
+        assert!(matches!(RxFrame::linked(&raw, header, RxBuf::empty()), Err(WireError::Length { .. })));
+        let whole = header.encode(&[&[1; 8]]);
+        assert!(matches!(RxFrame::linked(&whole, header, body()), Err(WireError::Checksum { .. })));
     }
 }

@@ -2,7 +2,8 @@
 //! block. Decoding borrows; nothing is copied but the header.
 //!
 //! * [`Header`] is the same for every frame on every fabric; its fields and their places are fixed.
-//! * A [`TxFrame`] is a header and up to three counted buffers, sent by one vectored write.
+//! * A [`TxFrame`] is a header and counted buffers, the values in one or several [`Pieces`], sent by one
+//!   vectored write.
 //! * An [`RxFrame`] is a header that was copied out and checked against its limits, and one buffer
 //!   with the body. [`RxFrame::body`] gives the parts as views.
 //! * [`ControlMessage`]s are the small, rare messages; they travel in the value block.
@@ -19,6 +20,7 @@ mod filter_flags;
 mod filters;
 mod frame;
 mod header;
+mod pieces;
 mod raw_header;
 mod table_spec;
 
@@ -31,7 +33,8 @@ pub use dtype::DType;
 pub use error::WireError;
 pub use filter_flags::FilterFlags;
 pub use filters::{Filters, FiltersError, FixedPointBits, Quantize};
-pub use frame::{Body, RxFrame, TxFrame};
+pub use frame::{Body, RxFrame, Target, TxFrame};
 pub use header::{Flags, Header, Kind, Status};
+pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
 pub use table_spec::{Adagrad, Adam, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};

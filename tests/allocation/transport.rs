@@ -6,7 +6,7 @@ use parashard::memory::Pool;
 use parashard::node::Secret;
 use parashard::transport::tcp::{TcpConfig, TcpTransport};
 use parashard::transport::{Incoming, Transport};
-use parashard::wire::{Dependencies, Header, Kind, TxFrame};
+use parashard::wire::{Header, Kind, TxFrame};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl End {
                 block.fill(number as u8);
                 block.freeze()
             });
-            self.frames.push(TxFrame { header, dependencies: Dependencies::new(), keys: None, values });
+            self.frames.push(TxFrame::with_values(header, values));
         }
         let now = self.now();
         self.transport.tx_burst(now, self.peer, &mut self.frames);

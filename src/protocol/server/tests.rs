@@ -71,7 +71,7 @@ fn send(server: &mut Server, header: Header) -> Vec<Status> {
     if header.kind == Kind::Push {
         let count = header.range.span() as u32;
         (frame.header.flags, frame.header.key_count, frame.header.value_bytes) = (Flags::DENSE, count, count * 8);
-        frame.values = Some(TxBuf::from_vec(vec![1i64; count as usize]));
+        frame.values = TxBuf::from_vec(vec![1i64; count as usize]).into();
     }
     server.handle(Nanos(0), Input::Frame { from: worker, frame: received(&frame) });
     let mut answers = Vec::new();

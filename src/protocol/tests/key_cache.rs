@@ -96,7 +96,8 @@ fn received_again(frame: &RxFrame) -> RxFrame {
     let body = frame.body();
     let keys = (!body.keys.is_empty()).then(|| TxBuf::from_vec(body.keys.to_vec()));
     let values = (!body.values.is_empty()).then(|| TxBuf::from_vec(body.values.to_vec()));
-    received(&TxFrame { header: frame.header, dependencies: body.dependencies.into(), keys, values })
+    let dependencies = body.dependencies.into();
+    received(&TxFrame { dependencies, keys, ..TxFrame::with_values(frame.header, values) })
 }
 
 pub(super) fn request(keys: &Keys) -> Request<'static> {

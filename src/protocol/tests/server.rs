@@ -95,7 +95,8 @@ impl Asked {
         header.key_count = self.pairs.len() as u32;
         header.key_bytes = keys.as_ref().map_or(0, |keys| keys.len() as u32);
         header.value_bytes = values.as_ref().map_or(0, |values| values.len() as u32);
-        TxFrame { header, dependencies: Dependencies::from_slice(&self.after), keys, values }
+        let dependencies = Dependencies::from_slice(&self.after);
+        TxFrame { dependencies, keys, ..TxFrame::with_values(header, values) }
     }
 }
 
@@ -195,8 +196,8 @@ fn sums_of_a_step_are_added_in_the_order_of_writers_and_not_of_arrival() {
         let mut asked = asked(Kind::Push, rank, 1, (0, KEY_END));
         asked.header.dtype = DType::F32;
         (asked.header.key_count, asked.header.key_bytes, asked.header.value_bytes) = (1, 8, 4);
-        let (keys, values) = (Some(TxBuf::from_vec(vec![5u64])), Some(TxBuf::from_vec(vec![value])));
-        TxFrame { header: asked.header, dependencies: Dependencies::new(), keys, values }
+        let (keys, values) = (Some(TxBuf::from_vec(vec![5u64])), TxBuf::from_vec(vec![value]));
+        TxFrame { keys, ..TxFrame::with_values(asked.header, values) }
     };
     let pushes = [push(0, 1e8), push(1, 3.0), push(2, -1e8), push(3, 0.25)];
     let sum_of = |order: [usize; 4]| {

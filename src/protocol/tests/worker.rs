@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
-use crate::wire::{Assignment, Dependencies, Flags, Header, Kind, Status, Unit};
+use crate::wire::{Assignment, Flags, Header, Kind, Status, Unit};
 
 fn worker(tables: Vec<TableSpec>) -> Worker {
     let mut worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
@@ -46,8 +46,7 @@ fn answer(from: NodeId, request: &Header, kind: Kind, status: Status, values: &[
     let mut header = Identity { epoch: Epoch(1), ..identity(from) }.header(kind);
     (header.status, header.value_bytes) = (status, values.len() as u32);
     (header.writer, header.timestamp, header.range) = (request.writer, request.timestamp, request.range);
-    let values = Some(TxBuf::from_vec(values.to_vec()));
-    let frame = TxFrame { header, dependencies: Dependencies::new(), keys: None, values };
+    let frame = TxFrame::with_values(header, TxBuf::from_vec(values.to_vec()));
     Input::Frame { from, frame: received(&frame) }
 }
 

@@ -108,8 +108,7 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn new(from: NodeId, to: NodeId, serial: u64, sequence: u64, frame: &TxFrame) -> Flight {
         let raw = frame.encode_header();
-        let [dependencies, keys, values] = frame.body_parts();
-        let bytes = [raw.as_bytes(), dependencies, keys, values].concat();
+        let bytes = [raw.as_bytes(), &frame.body_parts().concat()].concat();
         Flight { from, to, serial, sequence, is_copy: false, is_late: false, is_damaged: false, bytes }
     }
 

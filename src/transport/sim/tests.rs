@@ -2,7 +2,7 @@ use super::*;
 use crate::id::Timestamp;
 use crate::memory::TxBuf;
 use crate::transport::{Incoming, Transport};
-use crate::wire::{Dependencies, Header, Kind, TxFrame};
+use crate::wire::{Header, Kind, TxFrame};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,8 +58,7 @@ impl World {
                 let mut header = Header::new(Kind::Push, from);
                 (header.timestamp, header.value_bytes) = (Timestamp(self.sent_count), 40);
                 self.sent_count += 1;
-                let values = Some(TxBuf::from_vec(vec![self.sent_count as u8; 40]));
-                let frame = TxFrame { header, dependencies: Dependencies::new(), keys: None, values };
+                let frame = TxFrame::with_values(header, TxBuf::from_vec(vec![self.sent_count as u8; 40]));
                 transport.tx_burst(self.now, peer, &mut vec![frame]);
             }
         }

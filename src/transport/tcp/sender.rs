@@ -101,7 +101,7 @@ impl Sender {
 
     fn batch_frame(&mut self, frame: TxFrame) {
         debug_assert_eq!(
-            frame.body_parts().map(<[u8]>::len).iter().sum::<usize>(),
+            frame.body_parts().iter().map(|part| part.len()).sum::<usize>(),
             frame.header.body_bytes(),
             "the header's lengths must match the parts"
         );
@@ -114,8 +114,7 @@ impl Sender {
         let mut count = 0;
         let mut skip = self.first_written;
         'frames: for (raw, frame) in &self.batch {
-            let [dependencies, keys, values] = frame.body_parts();
-            for part in [raw.as_bytes(), dependencies, keys, values] {
+            for part in std::iter::once(raw.as_bytes()).chain(frame.body_parts()) {
                 let skipped = skip.min(part.len());
                 skip -= skipped;
                 if skipped == part.len() {

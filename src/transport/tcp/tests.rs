@@ -11,7 +11,7 @@ use crate::id::{Generation, Incarnation, JobId, Nanos, NodeId, Timestamp};
 use crate::memory::{Pool, TxBuf};
 use crate::transport::handshake::Secret;
 use crate::transport::{Incoming, Transport};
-use crate::wire::{Dependencies, Header, Kind, RxFrame, TxFrame};
+use crate::wire::{Header, Kind, Pieces, RxFrame, TxFrame};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,12 +141,10 @@ fn frame(source: NodeId, number: u64, key_count: usize, value_bytes: usize) -> T
     header.value_bytes = value_bytes as u32;
     let keys: Vec<u64> = (0..key_count as u64).map(|i| number ^ i).collect();
     let values: Vec<u8> = (0..value_bytes).map(|i| value_at(number, i)).collect();
-    TxFrame {
-        header,
-        dependencies: Dependencies::new(),
-        keys: (key_count > 0).then(|| TxBuf::from_vec(keys)),
-        values: (value_bytes > 0).then(|| TxBuf::from_vec(values)),
-    }
+    // In several pieces, as a table gives them.
+    let (whole, third) = (TxBuf::from_vec(values), value_bytes / 3);
+    let pieces: Pieces = [0..third, third..value_bytes].into_iter().map(|range| whole.slice(range)).collect();
+    TxFrame { keys: (key_count > 0).then(|| TxBuf::from_vec(keys)), ..TxFrame::with_values(header, pieces) }
 }
 
 fn value_at(number: u64, place: usize) -> u8 {

@@ -17,5 +17,5 @@ pub(crate) fn control(data: &[u8]) {
 }
 
 fn encoded(message: &ControlMessage) -> Vec<u8> {
-    message.to_frame(NodeId::SCHEDULER).values.expect("a control frame has a value block").to_vec()
+    message.to_frame(NodeId::SCHEDULER).body_parts().concat()
 }
