@@ -44,6 +44,12 @@ impl<T> Tokens<T> {
         (*found == token).then_some(thing)
     }
 
+    /// What the token names, to be changed.
+    pub(super) fn named_mut(&mut self, token: u32) -> Option<&mut T> {
+        let (found, thing) = self.entries.get_mut(index_of(token))?.as_mut()?;
+        (*found == token).then_some(thing)
+    }
+
     /// Takes back what the token names.
     pub(super) fn remove(&mut self, token: u32) -> Option<T> {
         self.named(token)?;
