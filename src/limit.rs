@@ -6,6 +6,10 @@ use std::time::Duration;
 /// that control and acknowledgements overtake bulk between segments.
 pub const SEGMENT_BYTES: usize = 256 * 1024;
 
+/// Answers to dense pulls of fewer bytes are copied: that costs less than the copy of a whole extent
+/// of the table, which an update may have to make while the answer is sent from it.
+pub const PINNED_BYTES_MIN: usize = 16 * 1024;
+
 /// Largest body of any frame: a segment plus the room that a filter or control message may add.
 pub const FRAME_BODY_BYTES: usize = 1024 * 1024;
 

@@ -10,9 +10,9 @@ use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::error::{ExitCode, Failure};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
-    Cast, Consistency, DType, Filters, JobConfig, LauncherWord, Layout, NodeConfig, NodeError, SchedulerHandle,
-    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, random, read_secret_file, run_server,
-    secret_from_environment,
+    Cast, Consistency, DType, Filters, JobConfig, LauncherWord, Layout, LinkSettings, NodeConfig, NodeError,
+    SchedulerHandle, SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, random, read_secret_file,
+    run_server, secret_from_environment,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,6 +55,7 @@ impl LocalJob {
             spin: Duration::ZERO,
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
             placement: parashard::node::Placement::default(),
+            links: LinkSettings::default(),
         };
         let job = JobConfig { tables, writers: 1, program: Vec::new() };
         let cast = Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 };
@@ -116,6 +117,7 @@ impl Job {
             spin: wait.spin(),
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
             placement: parashard::node::Placement::default(),
+            links: LinkSettings::default(),
         };
         Ok(Job { worker: Some(Cluster::connect(&config, remote.rank)?), local: None, table: remote.table.clone() })
     }

@@ -6,7 +6,8 @@ use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
 use crate::memory::HugePages;
 use crate::node::{
-    NodeConfig, Placement, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file, secret_from_environment,
+    LinkSettings, NodeConfig, Placement, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file,
+    secret_from_environment,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -75,6 +76,7 @@ impl NodeOptions {
             spin: Duration::from_micros(spin_us),
             key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
             placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
+            links: LinkSettings::default(),
         })
     }
 
@@ -106,7 +108,7 @@ impl NodeOptions {
 }
 
 /// The configuration of nodes that are threads of this process, of a job whose id and secret nobody else knows.
-pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeConfig, Failure> {
+pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize, links: LinkSettings) -> Result<NodeConfig, Failure> {
     let secret = Secret::from_bytes(&random::<32>()?)
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot draw a secret: {error}")))?;
     Ok(NodeConfig {
@@ -119,6 +121,7 @@ pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeC
         spin: Duration::from_micros(spin_us),
         key_cache_bytes,
         placement: Placement::default(),
+        links,
     })
 }
 

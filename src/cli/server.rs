@@ -1,6 +1,7 @@
 //! `parashard server`
 
 use super::console::tell_error;
+use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::settings::{KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
 use crate::client::Shutdown;
@@ -15,6 +16,8 @@ use clap::Args;
 pub(super) struct ServerArguments {
     #[command(flatten)]
     node: NodeOptions,
+    #[command(flatten)]
+    links: LinkOptions,
     /// Which of the job's servers this is, from 0.
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
@@ -43,7 +46,8 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
 fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
     let placement = Placement { pinning: arguments.pin.clone(), ..config.placement };
-    let config = NodeConfig { key_cache_bytes: arguments.key_cache_bytes, placement, ..config };
+    let links = arguments.links.settings()?;
+    let config = NodeConfig { key_cache_bytes: arguments.key_cache_bytes, placement, links, ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

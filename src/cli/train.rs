@@ -2,7 +2,7 @@
 
 use super::log::LogOptions;
 use super::settings::{JobArguments, JobSettings, KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
-use super::{node, scheduler, worker};
+use super::{link, node, scheduler, worker};
 use crate::error::{ExitCode, Failure};
 use crate::launch::{InProcessJob, Listening, LocalJob, Roles, run_in_process, run_local};
 use crate::node::NodeConfig;
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
     environment.push((BEGIN_VARIABLE.to_owned(), OsString::from(begin.as_nanos().to_string())));
     environment.push((SPIN_VARIABLE.to_owned(), OsString::from(spin_us.to_string())));
     environment.push((KEY_CACHE_VARIABLE.to_owned(), OsString::from(settings.key_cache_bytes.to_string())));
+    environment.extend(link::environment(&settings));
     let job = LocalJob {
         program,
         servers: settings.servers,
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
 /// Runs all roles as threads of this process.
 fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64) -> Result<u8, Failure> {
     let job = InProcessJob {
-        config: node::inner_config(spin_us, settings.key_cache_bytes)?,
+        config: node::inner_config(spin_us, settings.key_cache_bytes, link::of_job(&settings)?)?,
         servers: settings.servers,
         shards: settings.shards,
         workers: settings.workers,

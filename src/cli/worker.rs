@@ -1,12 +1,14 @@
 //! `parashard worker`
 
+use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
 use super::settings::{SPIN_US, SPIN_VARIABLE};
-use crate::client::{ClientError, Cluster, NodeConfig, Shutdown};
+use crate::client::{ClientError, Cluster, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::launch::Member;
 use crate::learn::{LearnError, run_worker};
+use crate::node::NodeConfig;
 use clap::Args;
 
 /// Arguments of `parashard worker`.
@@ -14,6 +16,8 @@ use clap::Args;
 pub(super) struct WorkerArguments {
     #[command(flatten)]
     node: NodeOptions,
+    #[command(flatten)]
+    links: LinkOptions,
     /// Which of the job's workers this is, from 0.
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
@@ -25,8 +29,9 @@ pub(super) struct WorkerArguments {
 /// Works until no work is left and the job ends.
 pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
     leave_with_launcher(arguments.node.job_dir())?;
-    let config = arguments.node.config(false, arguments.spin_us);
-    let outcome = config.and_then(|config| work(&config, arguments.rank)).map(|shutdown| end_code(&shutdown));
+    let config =
+        || Ok(NodeConfig { links: arguments.links.settings()?, ..arguments.node.config(false, arguments.spin_us)? });
+    let outcome = config().and_then(|config| work(&config, arguments.rank)).map(|shutdown| end_code(&shutdown));
     arguments.node.tell_launcher(Member::Worker(arguments.rank), outcome)
 }
 

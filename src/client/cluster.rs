@@ -120,6 +120,7 @@ impl Cluster {
             retries: traffic.retries,
             lists_named: traffic.keys_omitted,
             lists_missed: traffic.keys_needed,
+            links: inner.driver.transport().link_counts(),
             waited: inner.waited,
         }
     }

@@ -131,6 +131,12 @@ impl ValueChain {
         }
     }
 
+    /// Whether values are always sent as they are.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.quantize.is_none() && !self.nonzero && !self.snappy
+    }
+
     /// `values` (whole numbers) as a smaller block, and the bits of what it went through.
     /// Nothing: send the values as they are.
     pub fn encode(&mut self, pool: &Arc<Pool>, values: &[u8]) -> Option<(Block, FilterFlags)> {

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::id::NodeId;
     use crate::id::{JobId, WriterId};
-    use crate::node::{Cast, JobConfig, Offer, Placement, SchedulerPlan, Secret, Workload};
+    use crate::node::{Cast, JobConfig, LinkSettings, Offer, Placement, SchedulerPlan, Secret, Workload};
     use std::time::Duration;
 
     /// Work that never comes.
@@ -260,6 +260,7 @@ mod tests {
             spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
             placement: Placement::default(),
+            links: LinkSettings::default(),
         };
         InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() }
     }

@@ -29,6 +29,11 @@ impl Block {
         Block { start, capacity, len, pool, shell: None }
     }
 
+    /// Where the bytes begin.
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     /// The length, without a look at the bytes.
     pub(super) fn bytes(&self) -> usize {
         self.len
@@ -81,9 +86,9 @@ impl Block {
 
     /// Ends writing: from now on the bytes are read-only and may be shared.
     #[must_use]
-    pub fn freeze(self) -> TxBuf {
+    pub fn freeze(mut self) -> TxBuf {
         let range = 0..self.len;
-        let mut shell = self.pool.take_shell();
+        let mut shell = self.shell.take().unwrap_or_else(|| self.pool.take_shell());
         let owner = match Arc::get_mut(&mut shell.0) {
             Some(owner) => {
                 *owner = Owner::Block(self);
@@ -210,6 +215,23 @@ impl TxBuf {
         TxBuf { owner: self.owner.clone(), range }
     }
 
+    /// The block behind this view, whole, when there is no other view of it.
+    ///
+    /// # Errors
+    /// The view itself, where there is another one, or no block behind it.
+    pub fn into_block(mut self) -> Result<Block, TxBuf> {
+        let Some(mut owner) = self.owner.take() else { return Err(self) };
+        let last = Arc::get_mut(&mut owner);
+        match last.map(|last| std::mem::replace(last, Owner::Nobody)) {
+            Some(Owner::Block(mut block)) => {
+                block.shell = Some(Shell(owner));
+                Ok(block)
+            }
+            Some(other) => Err(TxBuf { owner: Some(Arc::new(other)), range: self.range.clone() }),
+            None => Err(TxBuf { owner: Some(owner), range: self.range.clone() }),
+        }
+    }
+
     /// The bytes as numbers.
     ///
     /// # Panics
@@ -319,6 +341,22 @@ mod tests {
         assert_eq!(second.typed::<u64>(), &[9]);
         assert_ne!(pool.usage().used_bytes, 0);
         drop(second);
+        assert_eq!(pool.usage().used_bytes, 0);
+    }
+
+    #[test]
+    fn a_block_comes_back_from_its_only_view() {
+        let pool = Pool::unbounded();
+        let mut block = pool.block(8);
+        block.typed_mut::<u64>()[0] = 3;
+        let view = block.freeze();
+        let other = view.slice(0..4);
+        let view = view.into_block().expect_err("there is another one");
+        drop(other);
+        let mut block = view.into_block().expect("the only one");
+        block.typed_mut::<u64>()[0] += 1;
+        assert_eq!(block.freeze().typed::<u64>(), &[4]);
+        assert_eq!(&*TxBuf::from_vec(vec![5u8]).into_block().expect_err("no block"), &[5]);
         assert_eq!(pool.usage().used_bytes, 0);
     }
 

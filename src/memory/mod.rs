@@ -24,6 +24,7 @@ mod copied;
 mod landing;
 mod mapped;
 pub mod numa;
+mod pinned;
 mod pool;
 mod shared_bytes;
 mod slab;

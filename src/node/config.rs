@@ -3,6 +3,7 @@
 use super::error::NodeError;
 use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
 use std::fmt;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct NodeConfig {
     pub key_cache_bytes: usize,
     /// Which processors and which memory.
     pub placement: Placement,
+    /// How pairs of servers and workers choose the way of their data.
+    pub links: LinkSettings,
 }
 
 impl fmt::Debug for NodeConfig {

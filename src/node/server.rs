@@ -7,11 +7,12 @@ use super::placement::{Seat, seats};
 use super::shard_files::ShardFiles;
 use super::thread::no_thread;
 use super::time::now;
+use crate::error::Classify;
 use crate::id::NodeId;
 use crate::protocol::Identity;
 use crate::protocol::server::{Server, ServerEvent};
-use crate::transport::Transport;
-use crate::transport::tcp::TcpTransport;
+use crate::transport::fabric::FabricTransport;
+use crate::transport::{Transport, TransportError};
 use crate::wire::Shutdown;
 use std::sync::mpsc;
 use std::thread::Builder;
@@ -65,12 +66,12 @@ fn stillborn(rank: u32) -> NodeError {
 }
 
 /// A shard on its fabric.
-type ShardDriver = Driver<Server, TcpTransport>;
+type ShardDriver = Driver<Server, FabricTransport>;
 
 fn open_shard(config: &NodeConfig, node: NodeId, seat: Seat) -> Result<ShardDriver, NodeError> {
     let pool = config.placement.pool(seat.node);
     let (incarnation, transport) = config.transport(node, true, &pool)?;
-    let transport = TcpTransport::open(transport)?;
+    let transport = FabricTransport::open(transport, &config.links)?;
     let address = config.advertised(transport.local_address().as_deref())?;
     let identity = Identity::new(node, config.job, incarnation);
     tracing::info!(%node, address, "listening");
@@ -97,8 +98,18 @@ fn run_shard(mut driver: ShardDriver) -> Result<Shutdown, NodeError> {
                 }
             }
         }
-        driver.wait(now(), None)?;
+        if let Err(error) = driver.wait(now(), None) {
+            return Err(give_up(&mut driver, error));
+        }
     }
+}
+
+/// Tells the scheduler why this shard cannot go on; other shards of the process end with the job.
+fn give_up(driver: &mut ShardDriver, error: TransportError) -> NodeError {
+    let why = Shutdown { exit_code: error.exit_code() as u8, message: error.to_string() };
+    driver.machine_mut().fail(why);
+    driver.flush(now());
+    error.into()
 }
 
 /// Lets the goodbye leave before the process ends.

@@ -1,10 +1,11 @@
 //! One number array of a table, grown in units of rows.
 //!
 //! A *slot* is a row's place: `unit * 64 + lane`. Units of 64 rows lie in extents, arrays of about
-//! [`EXTENT_BYTES`] in pool memory that never move once they are full, so a slot costs one shift, one
-//! mask and two bounded loads, and growing copies at most one extent.
+//! [`EXTENT_BYTES`] in pool memory, so a slot costs one shift, one mask and two bounded loads, and
+//! growing copies at most one extent. A full extent moves only when a row of it changes while an answer
+//! is being sent from it: that copies one extent, once.
 
-use crate::memory::{Array, Pool};
+use crate::memory::{Array, Pool, TxBuf};
 use crate::simd::{prefetch, prefetch_far};
 use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -206,7 +207,7 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
     #[inline]
     pub(super) fn number_mut(&mut self, slot: u32) -> &mut T {
         let (extent, row) = self.geometry.extent(slot);
-        &mut self.extents[extent][row]
+        self.extents[extent].number_mut(row)
     }
 
     /// Visits the only numbers of rows of width 1 with as many others: by `run` where slots follow
@@ -244,7 +245,7 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
                 Group::Apart => {
                     for (&slot, other) in slots.iter().zip(others) {
                         let (extent, row) = geometry.extent(slot);
-                        each(&mut self.extents[extent][row], other);
+                        each(self.extents[extent].number_mut(row), other);
                     }
                 }
             }
@@ -279,6 +280,16 @@ impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Copy> Column<T> {
         let (extent, row) = self.geometry.extent(slot);
         let numbers = &self.extents[extent][row * self.width..];
         &numbers[..numbers.len().min(count * self.width)]
+    }
+
+    /// As [`run`](Self::run), as a counted view that keeps the numbers of now: who changes a row of the
+    /// extent moves it to a copy first, once, as long as the view is left.
+    pub(super) fn view(&mut self, slot: u32, count: usize) -> TxBuf {
+        let (extent, row) = self.geometry.extent(slot);
+        let numbers = &mut self.extents[extent];
+        let begin = row * self.width;
+        let end = numbers.len().min(begin + count * self.width);
+        numbers.view(begin..end)
     }
 
     /// As [`run`](Self::run), for writing.

@@ -7,7 +7,7 @@ use super::typed::TypedTable;
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::Pool;
-use crate::wire::{Bf16, DType, TableSpec};
+use crate::wire::{Bf16, DType, Pieces, TableSpec};
 use std::sync::Arc;
 
 /// One shard's part of one table.
@@ -175,6 +175,14 @@ impl Table {
     /// [`check_pull`](Self::check_pull) gave. Unknown keys read as zero.
     pub fn gather(&self, range: KeyRange, keys: Option<&[u64]>, out: &mut [u8]) {
         each!(&self.typed, table => table.gather(range, keys, out));
+    }
+
+    /// The values of every key of a range that was checked, as counted views of the table's own memory:
+    /// nothing is copied now, and the views keep the values of now. As long as one of them is left, the
+    /// first change to its extent (about 128 KiB) copies that extent, and later ones do not. Nothing for
+    /// tables that are not dense.
+    pub fn gather_views(&mut self, range: KeyRange) -> Option<Pieces> {
+        each!(&mut self.typed, table => table.gather_views(range))
     }
 
     /// Moves the rows of a sparse table into full chunks, so that it costs at most 5 % more than its

@@ -14,7 +14,7 @@ use super::sorted::{SortedIndex, count_below};
 use super::update::{Update, state_numbers};
 use crate::keyspace::KeyRange;
 use crate::memory::Pool;
-use crate::wire::{Consistency, Layout, TableSpec};
+use crate::wire::{Consistency, Layout, Pieces, TableSpec};
 use std::borrow::Cow;
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
@@ -196,6 +196,14 @@ impl<T: Element> TypedTable<T> {
             let run = self.rows.values.run(slot, count);
             out[begin..begin + run.len()].copy_from_slice(run);
         });
+    }
+
+    /// The values of all keys of an owned range, as views of the column; only where rows are in the order of keys.
+    pub(super) fn gather_views(&mut self, range: KeyRange) -> Option<Pieces> {
+        let Index::Dense(dense) = &self.index else { return None };
+        let (values, mut pieces) = (&mut self.rows.values, Pieces::new());
+        dense.runs(range, |_, slot, count| pieces.push(values.view(slot, count)));
+        Some(pieces)
     }
 
     /// Bytes of columns and index.

@@ -3,9 +3,9 @@
 use super::Server;
 use super::arrived::Arrived;
 use crate::id::NodeId;
-use crate::memory::{Block, TxBuf};
+use crate::memory::TxBuf;
 use crate::protocol::machine::Output;
-use crate::wire::{Header, Kind, RxFrame, Status, TxFrame};
+use crate::wire::{Header, Kind, Pieces, RxFrame, Status, TxFrame};
 
 impl Server {
     /// Answers a request with a bare status.
@@ -15,19 +15,20 @@ impl Server {
     }
 
     /// Answers a pull with its values.
-    pub(super) fn reply_values(&mut self, index: usize, pull: &Arrived, values: Block) {
+    pub(super) fn reply_values(&mut self, index: usize, pull: &Arrived, values: Pieces) {
         let (to, request) = (pull.from, pull.header());
         let mut header = self.reply_header(request, Status::Ok);
         header.key_count = request.key_count;
-        let values = match self.tables[index].filters.values.encode(&self.pool, &values) {
+        let chain = &mut self.tables[index].filters.values;
+        let values = match values.as_one().and_then(|values| chain.encode(&self.pool, values)) {
             Some((packed, flags)) => {
                 header.filter_flags = header.filter_flags | flags;
-                packed
+                packed.freeze().into()
             }
             None => values,
         };
-        header.value_bytes = values.len() as u32;
-        let frame = TxFrame { target: pull.frame().target, ..TxFrame::with_values(header, values.freeze()) };
+        header.value_bytes = values.bytes() as u32;
+        let frame = TxFrame { target: pull.frame().target, ..TxFrame::with_values(header, values) };
         self.outputs.push_back(Output::Send { to, frame });
     }
 

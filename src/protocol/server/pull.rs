@@ -3,7 +3,9 @@
 use super::Server;
 use super::arrived::Arrived;
 use crate::id::NodeId;
-use crate::wire::{Kind, RxFrame};
+use crate::limit;
+use crate::memory::TxBuf;
+use crate::wire::{Kind, Pieces, RxFrame};
 
 impl Server {
     pub(super) fn on_pull(&mut self, from: NodeId, frame: RxFrame) {
@@ -25,9 +27,25 @@ impl Server {
     }
 
     fn answer_pull(&mut self, index: usize, pull: &Arrived) {
-        let header = pull.header();
-        let state = &self.tables[index];
         self.traffic.pulls += 1;
+        let values = self.views(index, pull).unwrap_or_else(|| self.gather(index, pull).into());
+        self.reply_values(index, pull, values);
+    }
+
+    /// The values of a dense pull as they lie in the table, where that is worth a pin.
+    fn views(&mut self, index: usize, pull: &Arrived) -> Option<Pieces> {
+        let state = &mut self.tables[index];
+        if pull.keys().is_some() || pull.value_bytes(state.spec.value_size()) < limit::PINNED_BYTES_MIN {
+            return None;
+        }
+        let pieces = state.table.gather_views(pull.header().range)?;
+        // A filter reads one piece.
+        (state.filters.values.is_plain() || pieces.count() == 1).then_some(pieces)
+    }
+
+    /// The values of a pull in a block.
+    fn gather(&mut self, index: usize, pull: &Arrived) -> TxBuf {
+        let (header, state) = (pull.header(), &self.tables[index]);
         let mut values = self.pool.block(pull.value_bytes(state.spec.value_size()));
         match pull.list().and_then(|list| Some((list, self.key_cache.positions(list.digest)?))) {
             Some((list, positions)) => {
@@ -36,7 +54,7 @@ impl Server {
             }
             None => state.table.gather(header.range, pull.keys(), &mut values),
         }
-        self.reply_values(index, pull, values);
+        values.freeze()
     }
 
     /// Serves whatever no longer has to wait, in order of time. A push that is applied may free

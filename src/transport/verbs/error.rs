@@ -1,0 +1,184 @@
+//! What can go wrong with a device before the first byte, each with what to do about it.
+
+use super::memlock::LockedMemory;
+use crate::error::{Classify, ExitCode, Severity};
+use std::io;
+
+/// Verbs that cannot be used, or not as asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum VerbsError {
+    /// libibverbs is missing or too old.
+    #[error("{0}; install it: apt-get install libibverbs1 ibverbs-providers, or dnf install libibverbs")]
+    Library(rdma_sys::LoadError),
+    /// Registered memory could not be kept out of the children of a fork.
+    #[error("ibv_fork_init: {0}; nothing may register memory before it")]
+    Fork(io::Error),
+    /// The list of devices cannot be read.
+    #[error("ibv_get_device_list: {0}; see whether /sys/class/infiniband_verbs is mounted and readable")]
+    DeviceList(io::Error),
+    /// There is no device.
+    #[error(
+        "no RDMA device here; `rdma link` and `ibv_devices` list them, \
+         a driver may be missing (lspci | grep -i -e mellanox -e infiniband)"
+    )]
+    NoDevice,
+    /// The configured device is not there.
+    #[error("there is no RDMA device `{device}`; PARASHARD_VERBS_DEVICE may name one of: {known}")]
+    UnknownDevice {
+        /// What was asked for.
+        device: String,
+        /// What is there.
+        known: String,
+    },
+    /// The configured port is not there.
+    #[error("RDMA device {device} has no port {port}; it has ports 1 to {port_count}")]
+    UnknownPort {
+        /// The device.
+        device: String,
+        /// What was asked for.
+        port: u8,
+        /// How many it has.
+        port_count: u8,
+    },
+    /// No port can carry traffic now.
+    #[error("no usable RDMA port: {ports}; bring one up (ip link set DEV up; for InfiniBand a subnet manager)")]
+    NoActivePort {
+        /// Each port with what is wrong with it.
+        ports: String,
+    },
+    /// A device does not open.
+    #[error(
+        "cannot open RDMA device {device}: {source}; see ls -l /dev/infiniband, and let this user in: sudo usermod -aG rdma $USER"
+    )]
+    Open {
+        /// The device.
+        device: String,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A verb failed.
+    #[error("{call} on RDMA device {device}: {source}")]
+    Call {
+        /// The verb.
+        call: &'static str,
+        /// The device.
+        device: String,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The port has no address that frames could be sent to.
+    #[error("port {port} of RDMA device {device} has no GID; give its network interface an address (ip addr add)")]
+    NoGid {
+        /// The device.
+        device: String,
+        /// The port.
+        port: u8,
+    },
+    /// The configured GID cannot be used.
+    #[error("GID {index} is empty or missing; PARASHARD_GID_INDEX may be one of: {known}")]
+    GidIndex {
+        /// What was asked for.
+        index: u32,
+        /// What is there.
+        known: String,
+    },
+    /// A path MTU that the port does not have.
+    #[error(
+        "an MTU of {wanted} bytes: port {port} of RDMA device {device} has {active} now; set PARASHARD_VERBS_MTU to 256, 512, 1024, 2048 or 4096, at most that"
+    )]
+    Mtu {
+        /// The device.
+        device: String,
+        /// The port.
+        port: u8,
+        /// What was asked for, in bytes.
+        wanted: u32,
+        /// What the port has, in bytes.
+        active: u32,
+    },
+    /// More than the device can do.
+    #[error("RDMA device {device}: {wanted} {what} are more than its {max}")]
+    Limit {
+        /// The device.
+        device: String,
+        /// What is limited, in the plural.
+        what: &'static str,
+        /// What was asked for.
+        wanted: u64,
+        /// The device's limit.
+        max: u64,
+    },
+    /// The process may not lock as much memory as is to be registered.
+    #[error(
+        "registering {bytes} bytes needs locked memory, and {locked}; lift the limit: ulimit -l unlimited; for all \
+         logins a line `* - memlock unlimited` in /etc/security/limits.d/rdma.conf; under Slurm \
+         PropagateResourceLimitsExcept=MEMLOCK in slurm.conf and LimitMEMLOCK=infinity for slurmd"
+    )]
+    MemoryLock {
+        /// Bytes to register.
+        bytes: u64,
+        /// What is locked, and what may be.
+        locked: LockedMemory,
+    },
+    /// A setting that means nothing.
+    #[error("{name} is `{value}`: {expected}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+impl VerbsError {
+    /// The error of a verb that has just failed and set `errno`.
+    pub(super) fn last_call(call: &'static str, device: &str) -> VerbsError {
+        VerbsError::Call { call, device: device.to_owned(), source: io::Error::last_os_error() }
+    }
+
+    /// What a failed registration of `bytes` bytes means: the kernel says `ENOMEM` for the lock limit.
+    pub(super) fn of_registration(self, bytes: u64, locked: LockedMemory) -> VerbsError {
+        match self {
+            VerbsError::Call { ref source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
+                VerbsError::MemoryLock { bytes, locked }
+            }
+            other => other,
+        }
+    }
+
+    /// The outcome of a verb that answers an error number.
+    pub(super) fn check(call: &'static str, device: &str, code: i32) -> Result<(), VerbsError> {
+        match code {
+            0 => Ok(()),
+            // Some verbs answer -1 and set `errno`.
+            code if code < 0 => Err(VerbsError::last_call(call, device)),
+            code => {
+                Err(VerbsError::Call { call, device: device.to_owned(), source: io::Error::from_raw_os_error(code) })
+            }
+        }
+    }
+}
+
+impl Classify for VerbsError {
+    fn severity(&self) -> Severity {
+        match self {
+            // A link that is down may come up, and an address may still be on its way.
+            VerbsError::NoActivePort { .. } | VerbsError::NoGid { .. } => Severity::Retryable,
+            _ => Severity::Fatal,
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            VerbsError::UnknownDevice { .. }
+            | VerbsError::UnknownPort { .. }
+            | VerbsError::GidIndex { .. }
+            | VerbsError::Mtu { .. }
+            | VerbsError::Setting { .. } => ExitCode::Usage,
+            VerbsError::Limit { .. } => ExitCode::Limit,
+            _ => ExitCode::CannotStart,
+        }
+    }
+}
