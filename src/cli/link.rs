@@ -44,9 +44,14 @@ impl LinkOptions {
 }
 
 /// The settings of nodes that are threads of this process.
-pub(super) fn of_job(settings: &JobSettings) -> Result<LinkSettings, Failure> {
-    let JobSettings { transport, verbs_device, gid_index, traffic_class, .. } = settings.clone();
-    LinkOptions { transport, verbs_device, gid_index, traffic_class }.settings()
+pub(super) fn inner_settings(settings: &JobSettings) -> Result<LinkSettings, Failure> {
+    let options = LinkOptions {
+        transport: settings.transport,
+        verbs_device: settings.verbs_device.clone(),
+        gid_index: settings.gid_index,
+        traffic_class: settings.traffic_class,
+    };
+    options.settings()
 }
 
 /// What a launcher gives its nodes so that they choose as the job says.

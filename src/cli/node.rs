@@ -75,8 +75,8 @@ impl NodeOptions {
             host: self.host_id.clone().unwrap_or_else(host_id),
             spin: Duration::from_micros(spin_us),
             key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
-            placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
             links: LinkSettings::default(),
+            placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
         })
     }
 
@@ -108,7 +108,7 @@ impl NodeOptions {
 }
 
 /// The configuration of nodes that are threads of this process, of a job whose id and secret nobody else knows.
-pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize, links: LinkSettings) -> Result<NodeConfig, Failure> {
+pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeConfig, Failure> {
     let secret = Secret::from_bytes(&random::<32>()?)
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot draw a secret: {error}")))?;
     Ok(NodeConfig {
@@ -120,8 +120,8 @@ pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize, links: LinkSett
         host: host_id(),
         spin: Duration::from_micros(spin_us),
         key_cache_bytes,
+        links: LinkSettings::default(),
         placement: Placement::default(),
-        links,
     })
 }
 

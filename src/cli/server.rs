@@ -46,8 +46,8 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
 fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
     let placement = Placement { pinning: arguments.pin.clone(), ..config.placement };
-    let links = arguments.links.settings()?;
-    let config = NodeConfig { key_cache_bytes: arguments.key_cache_bytes, placement, links, ..config };
+    let (key_cache_bytes, links) = (arguments.key_cache_bytes, arguments.links.settings()?);
+    let config = NodeConfig { key_cache_bytes, links, placement, ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

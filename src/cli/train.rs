@@ -51,8 +51,9 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions) -> Result<u8, Fa
 
 /// Runs all roles as threads of this process.
 fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64) -> Result<u8, Failure> {
+    let config = node::inner_config(spin_us, settings.key_cache_bytes)?;
     let job = InProcessJob {
-        config: node::inner_config(spin_us, settings.key_cache_bytes, link::of_job(&settings)?)?,
+        config: NodeConfig { links: link::inner_settings(&settings)?, ..config },
         servers: settings.servers,
         shards: settings.shards,
         workers: settings.workers,

@@ -4,11 +4,10 @@ use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
 use super::settings::{SPIN_US, SPIN_VARIABLE};
-use crate::client::{ClientError, Cluster, Shutdown};
+use crate::client::{ClientError, Cluster, NodeConfig, Shutdown};
 use crate::error::{Classify, Failure};
 use crate::launch::Member;
 use crate::learn::{LearnError, run_worker};
-use crate::node::NodeConfig;
 use clap::Args;
 
 /// Arguments of `parashard worker`.
@@ -29,10 +28,13 @@ pub(super) struct WorkerArguments {
 /// Works until no work is left and the job ends.
 pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
     leave_with_launcher(arguments.node.job_dir())?;
-    let config =
-        || Ok(NodeConfig { links: arguments.links.settings()?, ..arguments.node.config(false, arguments.spin_us)? });
-    let outcome = config().and_then(|config| work(&config, arguments.rank)).map(|shutdown| end_code(&shutdown));
+    let outcome = start(arguments).map(|shutdown| end_code(&shutdown));
     arguments.node.tell_launcher(Member::Worker(arguments.rank), outcome)
+}
+
+fn start(arguments: &WorkerArguments) -> Result<Shutdown, Failure> {
+    let config = arguments.node.config(false, arguments.spin_us)?;
+    work(&NodeConfig { links: arguments.links.settings()?, ..config }, arguments.rank)
 }
 
 /// Works on a job's units; tells how the job has ended.

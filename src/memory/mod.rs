@@ -21,6 +21,7 @@
 mod array;
 mod buffer;
 mod copied;
+mod counted;
 mod landing;
 mod mapped;
 pub mod numa;

@@ -1,6 +1,7 @@
 //! The pool: slabs, size classes, free lists.
 
-use super::buffer::{Block, Shell};
+use super::buffer::Block;
+use super::counted::Shell;
 use super::slab::{HUGE_PAGE_BYTES, PoolConfig, map_slab};
 use memmap2::MmapMut;
 use std::collections::BTreeMap;

@@ -27,10 +27,10 @@ pub struct NodeConfig {
     pub spin: Duration,
     /// Bytes that each shard of a server keeps of key lists, positions included; others keep none.
     pub key_cache_bytes: usize,
-    /// Which processors and which memory.
-    pub placement: Placement,
     /// How pairs of servers and workers choose the way of their data.
     pub links: LinkSettings,
+    /// Which processors and which memory.
+    pub placement: Placement,
 }
 
 impl fmt::Debug for NodeConfig {
