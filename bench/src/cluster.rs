@@ -55,6 +55,7 @@ impl LocalJob {
             spin: Duration::ZERO,
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
             links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         let job = JobConfig { tables, writers: 1, program: Vec::new() };
         let cast = Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 };
@@ -116,6 +117,7 @@ impl Job {
             spin: wait.spin(),
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
             links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         Ok(Job { worker: Some(Cluster::connect(&config, remote.rank)?), local: None, table: remote.table.clone() })
     }

@@ -43,6 +43,17 @@ impl LinkOptions {
     }
 }
 
+/// The settings of nodes that are threads of this process.
+pub(super) fn inner_settings(settings: &JobSettings) -> Result<LinkSettings, Failure> {
+    let options = LinkOptions {
+        transport: settings.transport,
+        verbs_device: settings.verbs_device.clone(),
+        gid_index: settings.gid_index,
+        traffic_class: settings.traffic_class,
+    };
+    options.settings()
+}
+
 /// What a launcher gives its nodes so that they choose as the job says.
 pub(super) fn environment(settings: &JobSettings) -> Vec<(String, OsString)> {
     let transport = settings.transport.to_possible_value().map(|value| value.get_name().to_owned());

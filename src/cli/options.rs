@@ -96,6 +96,9 @@ options! {
         /// Worker processes [default: 1].
         #[arg(long, env = "PARASHARD_WORKERS", value_name = "W")]
         workers: u32,
+        /// Run scheduler, servers and workers as threads of one process [default: false].
+        #[arg(long, env = "PARASHARD_IN_PROCESS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        in_process: bool,
         /// Copies of each key range beside its owner's [default: 0, the only choice so far].
         #[arg(long, env = "PARASHARD_REPLICAS", value_name = "K")]
         replicas: u32,

@@ -1,6 +1,7 @@
 //! What a node must know before it can join: the same few facts for all three roles.
 
 use super::error::NodeError;
+use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
 use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
@@ -28,6 +29,8 @@ pub struct NodeConfig {
     pub key_cache_bytes: usize,
     /// How pairs of servers and workers choose the way of their data.
     pub links: LinkSettings,
+    /// Which processors and which memory.
+    pub placement: Placement,
 }
 
 impl fmt::Debug for NodeConfig {

@@ -49,6 +49,7 @@ impl Job {
             spin: Duration::ZERO,
             key_cache_bytes: 64 << 20,
             links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },

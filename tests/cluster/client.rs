@@ -50,6 +50,7 @@ impl Job {
             spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
             links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {

@@ -34,7 +34,7 @@ const DNF: &str = "dnf install -y gcc glibc-devel pkgconf-pkg-config ca-certific
 /// What root has to run on each system for `goal`, one command a line.
 fn expected(system: &str, goal: &str) -> String {
     let lint = |packages: &str| if goal == "demo" { String::new() } else { format!(" {packages}") };
-    let apt_install = format!("apt-get update\n{APT}{}", lint("libibverbs-dev"));
+    let apt_install = format!("apt-get update\n{APT}{} libhwloc-dev libudev-dev", lint("libibverbs-dev"));
     let dnf_install = format!("{DNF}{}", lint("rdma-core-devel"));
     let apt = |rust: &str, linters: &str| format!("{apt_install} {rust}{}\n", lint(linters));
     match system {
