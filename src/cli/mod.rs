@@ -7,6 +7,7 @@ mod bench;
 mod config;
 mod console;
 mod data;
+mod doctor;
 mod ear;
 mod evaluate;
 mod log;
@@ -61,6 +62,8 @@ enum Command {
     Worker(worker::WorkerArguments),
     /// Run a microbenchmark.
     Bench(bench::BenchArguments),
+    /// Tell what of this machine a job would use, and try it.
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Runs the program; returns its exit code.
@@ -109,6 +112,7 @@ fn dispatch(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Failure> 
         Command::Server(server) => server::run(server),
         Command::Worker(worker) => worker::run(worker),
         Command::Bench(bench) => bench::run(bench),
+        Command::Doctor(doctor) => doctor::run(doctor),
     }
 }
 

@@ -11,6 +11,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
+/// The address of a queue pair names its GID by one byte.
+const GID_COUNT_MAX: u32 = 256;
+
 /// An open device. Closed when the last `Arc` of it goes, so what is made on it must hold one.
 #[derive(Debug)]
 pub struct Device {
@@ -114,7 +117,7 @@ impl Device {
     pub fn gid_table(&self, port: &Port) -> Result<Vec<GidEntry>, VerbsError> {
         let files = PortFiles::of(&self.name, port.number);
         let mut table = Vec::new();
-        for index in 0..port.gid_count {
+        for index in 0..port.gid_count.min(GID_COUNT_MAX) {
             let Some((gid, kind)) = self.gid(port, index, &files)? else { continue };
             if !gid.is_zero() {
                 table.push(GidEntry { index, gid, kind, interface: files.gid_interface(index) });

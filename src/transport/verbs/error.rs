@@ -47,7 +47,7 @@ pub enum VerbsError {
         ports: String,
     },
     /// A device does not open.
-    #[error("cannot open RDMA device {device}: {source}; see the rights of /dev/infiniband/uverbs*")]
+    #[error("cannot open RDMA device {device}: {source}; see ls -l /dev/infiniband, and let this user in: sudo usermod -aG rdma $USER")]
     Open {
         /// The device.
         device: String,
@@ -134,6 +134,16 @@ impl VerbsError {
     /// The error of a verb that has just failed and set `errno`.
     pub(super) fn last_call(call: &'static str, device: &str) -> VerbsError {
         VerbsError::Call { call, device: device.to_owned(), source: io::Error::last_os_error() }
+    }
+
+    /// What a failed registration of `bytes` bytes means: the kernel says `ENOMEM` for the lock limit.
+    pub(super) fn of_registration(self, bytes: u64, locked: LockedMemory) -> VerbsError {
+        match self {
+            VerbsError::Call { ref source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
+                VerbsError::MemoryLock { bytes, locked }
+            }
+            other => other,
+        }
     }
 
     /// The outcome of a verb that answers an error number.

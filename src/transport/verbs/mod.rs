@@ -11,10 +11,13 @@ mod config;
 mod device;
 mod error;
 mod gid;
+mod guard;
+mod inline_trial;
 mod library;
 mod limits;
 mod memlock;
 mod port;
+mod self_test;
 mod sysfs;
 
 pub use choice::LocalPort;
@@ -26,3 +29,4 @@ pub use library::Library;
 pub use limits::{Demand, DeviceLimits};
 pub use memlock::{LockedMemory, MemoryLockLimit};
 pub use port::{LinkLayer, Mtu, Port, PortState};
+pub use self_test::LoopbackTimes;
