@@ -10,6 +10,13 @@ pub const SEGMENT_BYTES: usize = 256 * 1024;
 /// of the table, which an update may have to make while the answer is sent from it.
 pub const PINNED_BYTES_MIN: usize = 16 * 1024;
 
+/// Answers to pulls of fewer bytes travel with their reply: a place to land would cost more than the copy.
+pub const LANDING_BYTES_MIN: usize = 4096;
+
+/// Bytes that one worker keeps in use of memory that shards may write: answers on their way, values that
+/// the program holds, and quarantine. Past it new answers travel with their replies.
+pub const LANDING_BYTES: usize = 1 << 30;
+
 /// Largest body of any frame: a segment plus the room that a filter or control message may add.
 pub const FRAME_BODY_BYTES: usize = 1024 * 1024;
 

@@ -10,6 +10,7 @@ mod data;
 mod doctor;
 mod ear;
 mod evaluate;
+mod link;
 mod log;
 mod model;
 mod node;

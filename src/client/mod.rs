@@ -40,5 +40,5 @@ pub use pending::{Pending, Pushed};
 pub use table::Table;
 pub use values::{Number, Source, Values};
 
-pub use crate::node::{NodeConfig, Offer, Workload};
+pub use crate::node::{LinkCounts, NodeConfig, Offer, Workload};
 pub use crate::wire::{Bf16, Shutdown, Unit};

@@ -1,5 +1,6 @@
 //! `Block`, `TxBuf`, `RxBuf`: who owns which bytes.
 
+use super::counted::{Counted, Shell};
 use super::pool::Pool;
 use super::shared_bytes::SharedBytes;
 use std::fmt;
@@ -27,6 +28,16 @@ impl Block {
     pub(super) fn new(start: NonNull<u8>, capacity: usize, len: usize, pool: Arc<Pool>) -> Block {
         debug_assert!(len <= capacity);
         Block { start, capacity, len, pool, shell: None }
+    }
+
+    /// What the block was counted by before, if it was.
+    pub(super) fn take_shell(&mut self) -> Shell {
+        self.shell.take().unwrap_or_else(|| self.pool.take_shell())
+    }
+
+    /// Takes the counter along that goes back to the pool together with the block.
+    pub(super) fn put_shell(&mut self, shell: Shell) {
+        self.shell = Some(shell);
     }
 
     /// Where the bytes begin.
@@ -86,17 +97,8 @@ impl Block {
 
     /// Ends writing: from now on the bytes are read-only and may be shared.
     #[must_use]
-    pub fn freeze(mut self) -> TxBuf {
-        let range = 0..self.len;
-        let mut shell = self.shell.take().unwrap_or_else(|| self.pool.take_shell());
-        let owner = match Arc::get_mut(&mut shell.0) {
-            Some(owner) => {
-                *owner = Owner::Block(self);
-                shell.0
-            }
-            None => Arc::new(Owner::Block(self)),
-        };
-        TxBuf { owner: Some(owner), range }
+    pub fn freeze(self) -> TxBuf {
+        TxBuf { range: 0..self.len, owner: Counted::new(self) }
     }
 }
 
@@ -128,55 +130,11 @@ impl fmt::Debug for Block {
     }
 }
 
-enum Owner {
-    /// In the pool's list of shells.
-    Nobody,
-    Block(Block),
-    Vector(Box<dyn Deref<Target = [u8]> + Send + Sync>),
-}
-
-/// A counter of views without bytes: what `freeze` puts a block into. The pool keeps those of
-/// blocks that have returned, so that sending allocates nothing.
-pub(super) struct Shell(Arc<Owner>);
-
-impl Shell {
-    pub(super) fn new() -> Shell {
-        Shell(Arc::new(Owner::Nobody))
-    }
-}
-
-impl fmt::Debug for Shell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shell")
-    }
-}
-
 /// A read-only view of bytes that are being sent or may have to be sent again. Cloning shares.
 #[derive(Clone)]
 pub struct TxBuf {
-    /// None for no bytes.
-    owner: Option<Arc<Owner>>,
+    owner: Counted,
     range: Range<usize>,
-}
-
-struct Plain<T>(Vec<T>);
-
-impl<T: IntoBytes + Immutable> Deref for Plain<T> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-struct Shared<T>(Arc<Vec<T>>);
-
-impl<T: IntoBytes + Immutable> Deref for Shared<T> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
 }
 
 impl TxBuf {
@@ -184,20 +142,20 @@ impl TxBuf {
     #[must_use]
     pub fn from_vec<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Vec<T>) -> TxBuf {
         let range = 0..std::mem::size_of_val(numbers.as_slice());
-        TxBuf { owner: Some(Arc::new(Owner::Vector(Box::new(Plain(numbers))))), range }
+        TxBuf { owner: Counted::vector(numbers), range }
     }
 
     /// A view of numbers that others share. Nobody can change them while there are two owners.
     #[must_use]
     pub fn from_shared<T: IntoBytes + Immutable + Send + Sync + 'static>(numbers: Arc<Vec<T>>) -> TxBuf {
         let range = 0..std::mem::size_of_val(numbers.as_slice());
-        TxBuf { owner: Some(Arc::new(Owner::Vector(Box::new(Shared(numbers))))), range }
+        TxBuf { owner: Counted::shared_vector(numbers), range }
     }
 
     /// No bytes.
     #[must_use]
     pub fn empty() -> TxBuf {
-        TxBuf { owner: None, range: 0..0 }
+        TxBuf { owner: Counted::nothing(), range: 0..0 }
     }
 
     /// A part of this view, by byte range.
@@ -219,17 +177,9 @@ impl TxBuf {
     ///
     /// # Errors
     /// The view itself, where there is another one, or no block behind it.
-    pub fn into_block(mut self) -> Result<Block, TxBuf> {
-        let Some(mut owner) = self.owner.take() else { return Err(self) };
-        let last = Arc::get_mut(&mut owner);
-        match last.map(|last| std::mem::replace(last, Owner::Nobody)) {
-            Some(Owner::Block(mut block)) => {
-                block.shell = Some(Shell(owner));
-                Ok(block)
-            }
-            Some(other) => Err(TxBuf { owner: Some(Arc::new(other)), range: self.range.clone() }),
-            None => Err(TxBuf { owner: Some(owner), range: self.range.clone() }),
-        }
+    pub fn into_block(self) -> Result<Block, TxBuf> {
+        let TxBuf { owner, range } = self;
+        owner.into_block().map_err(|owner| TxBuf { owner, range })
     }
 
     /// The bytes as numbers.
@@ -246,23 +196,7 @@ impl Deref for TxBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match self.owner.as_deref() {
-            Some(Owner::Block(block)) => &block[self.range.clone()],
-            Some(Owner::Vector(vector)) => &vector[self.range.clone()],
-            Some(Owner::Nobody) | None => &[],
-        }
-    }
-}
-
-impl Drop for TxBuf {
-    /// The last view gives the block and its shell back. Of two views that go at the same moment
-    /// neither may see that it is the last; then the shell is freed, and the block returns all the same.
-    fn drop(&mut self) {
-        let Some(mut owner) = self.owner.take() else { return };
-        let Some(last) = Arc::get_mut(&mut owner) else { return };
-        if let Owner::Block(mut block) = std::mem::replace(last, Owner::Nobody) {
-            block.shell = Some(Shell(owner));
-        }
+        &self.owner.bytes()[self.range.clone()]
     }
 }
 

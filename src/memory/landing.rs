@@ -7,27 +7,27 @@
 //! by its pool's usage, and returns with the last of them.
 
 use super::buffer::Block;
+use super::counted::Counted;
 use super::shared_bytes::SharedBytes;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A block whose parts may be given away for peers to write.
 pub struct LandingBlock {
-    block: Arc<Block>,
+    block: Counted,
 }
 
 impl LandingBlock {
     /// Takes a block of the landing pool over, with its length.
     #[must_use]
     pub fn new(block: Block) -> LandingBlock {
-        LandingBlock { block: Arc::new(block) }
+        LandingBlock { block: Counted::new(block) }
     }
 
     /// How many bytes may land.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.block.bytes()
+        self.block.block().map_or(0, Block::bytes)
     }
 
     /// A handle to some of the bytes, to be given away.
@@ -37,13 +37,13 @@ impl LandingBlock {
     #[must_use]
     pub fn landing(&self, range: Range<usize>) -> Landing {
         assert!(range.start <= range.end && range.end <= self.bytes(), "landing {range:?} of {} bytes", self.bytes());
-        Landing { block: Arc::clone(&self.block), range }
+        Landing { block: self.block.clone(), range }
     }
 
     /// Whether somebody holds a [`Landing`], so that the bytes may still change.
     #[must_use]
     pub fn is_given_away(&self) -> bool {
-        Arc::strong_count(&self.block) > 1
+        self.block.has_others()
     }
 
     /// The block, when nobody else can write it any more; otherwise the landing block again.
@@ -51,13 +51,13 @@ impl LandingBlock {
     /// # Errors
     /// Itself, while a [`Landing`] is alive.
     pub fn into_block(self) -> Result<Block, LandingBlock> {
-        Arc::try_unwrap(self.block).map_err(|block| LandingBlock { block })
+        self.block.into_block().map_err(|block| LandingBlock { block })
     }
 
     /// The bytes, for writing, when nobody else can write them.
     #[must_use]
     pub fn sole_mut(&mut self) -> Option<&mut [u8]> {
-        Arc::get_mut(&mut self.block).map(|block| &mut **block)
+        self.block.block_mut().map(|block| &mut **block)
     }
 
     /// Copies `source` to the bytes from `offset` on, counted.
@@ -68,19 +68,19 @@ impl LandingBlock {
         shared(&self.block).copy_in_counted(offset, source);
     }
 
-    /// Copies all bytes to `target`, counted: for who cannot wait until the last landing is back.
+    /// Copies the bytes from `offset` on to `target`, counted: for who cannot wait until the last landing is back.
     ///
     /// # Panics
-    /// When the lengths differ.
-    pub fn copy_out_counted(&self, target: &mut [u8]) {
-        assert_eq!(target.len(), self.bytes(), "a landing block is copied as a whole");
-        shared(&self.block).copy_out_counted(0, target);
+    /// When there are not as many.
+    pub fn copy_out_counted(&self, offset: usize, target: &mut [u8]) {
+        shared(&self.block).copy_out_counted(offset, target);
     }
 }
 
-fn shared(block: &Arc<Block>) -> SharedBytes<'_> {
-    // SAFETY: the block is in the `Arc` of a landing block. References to its bytes come from
-    // `sole_mut` and `into_block` alone, which find no second owner; `self` is borrowed meanwhile.
+fn shared(counted: &Counted) -> SharedBytes<'_> {
+    let Some(block) = counted.block() else { unreachable!("a landing block is made of a block") };
+    // SAFETY: references to the bytes come from `sole_mut` and `into_block` alone, which find no second
+    // holder; `counted` is borrowed meanwhile.
     unsafe { block.as_shared() }
 }
 
@@ -94,7 +94,7 @@ impl fmt::Debug for LandingBlock {
 /// existence; it gives no reference to them. Cloning shares.
 #[derive(Clone)]
 pub struct Landing {
-    block: Arc<Block>,
+    block: Counted,
     range: Range<usize>,
 }
 
@@ -109,6 +109,12 @@ impl Landing {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.range.len()
+    }
+
+    /// Whether nobody else holds the block, not even the one that gave it away.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        !self.block.has_others()
     }
 
     /// The bytes as who writes them from outside sees them.
@@ -153,7 +159,7 @@ mod tests {
         let landing = block.landing(0..8);
         assert!(block.is_given_away() && block.sole_mut().is_none());
         let mut copy = [0; 8];
-        block.copy_out_counted(&mut copy);
+        block.copy_out_counted(0, &mut copy);
         drop(block);
         landing.as_shared().write(0, &6u64);
         assert_ne!(pool.usage().used_bytes, 0);

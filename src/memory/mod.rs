@@ -21,11 +21,14 @@
 mod array;
 mod buffer;
 mod copied;
+mod counted;
 mod landing;
 mod mapped;
+pub mod numa;
 mod pinned;
 mod pool;
 mod shared_bytes;
+mod slab;
 
 pub use array::Array;
 pub use buffer::{Block, RxBuf, TxBuf};
@@ -34,6 +37,7 @@ pub use landing::{Landing, LandingBlock};
 pub use mapped::MappedFile;
 pub use pool::{Pool, PoolUsage, SlabInfo};
 pub use shared_bytes::SharedBytes;
+pub use slab::{HugePages, PoolConfig};
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;

@@ -3,8 +3,8 @@
 use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
-    Cast, Consistency, DType, JobConfig, LauncherWord, Layout, NodeConfig, SchedulerHandle, SchedulerPlan,
-    SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
+    Cast, Consistency, DType, JobConfig, LauncherWord, Layout, LinkSettings, NodeConfig, SchedulerHandle,
+    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -48,6 +48,8 @@ impl Job {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: 64 << 20,
+            links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },

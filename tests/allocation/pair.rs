@@ -7,7 +7,8 @@ use parashard::memory::{Pool, TxBuf, take_copied_bytes};
 use parashard::node::{Driver, Keys, Request, TableSpec, WorkerDriver, WorkerEvent, now, open_worker, random};
 use parashard::protocol::Identity;
 use parashard::protocol::server::{Server, ServerEvent};
-use parashard::transport::tcp::{TcpConfig, TcpTransport};
+use parashard::transport::fabric::FabricTransport;
+use parashard::transport::tcp::TcpConfig;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SHARD: NodeId = NodeId::server(0, 0);
 
 pub(crate) struct Pair {
-    pub(crate) server: Driver<Server, TcpTransport>,
+    pub(crate) server: Driver<Server, FabricTransport>,
     pub(crate) worker: WorkerDriver,
     /// Ends when the others do.
     _job: Job,
@@ -82,7 +83,7 @@ impl Pair {
     }
 }
 
-fn open_shard(job: &Job) -> Driver<Server, TcpTransport> {
+fn open_shard(job: &Job) -> Driver<Server, FabricTransport> {
     let pool = Pool::unbounded();
     let identity = Identity::new(SHARD, job.config.job, Incarnation(5));
     let config = TcpConfig {
@@ -96,7 +97,7 @@ fn open_shard(job: &Job) -> Driver<Server, TcpTransport> {
         random: Box::new(|| random().expect("random bytes")),
         spin: Duration::ZERO,
     };
-    let transport = TcpTransport::open(config).expect("loopback");
+    let transport = FabricTransport::open(config, &job.config.links).expect("loopback");
     let address = transport.local_address().expect("listens");
     let server = Server::new(now(), identity, address, "here".to_owned(), &job.config.scheduler, pool);
     Driver::new(server, transport)

@@ -10,6 +10,7 @@ mod client;
 mod death;
 mod filters;
 mod full_disk;
+mod in_process;
 mod outcome;
 mod proxy;
 mod rows;

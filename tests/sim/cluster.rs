@@ -55,6 +55,7 @@ pub(crate) struct Cluster {
     /// Nodes that are not driven: crashed, or ended.
     pub(crate) gone: Vec<NodeId>,
     pool: Arc<Pool>,
+    landing_pool: Arc<Pool>,
     moments: u64,
 }
 
@@ -80,6 +81,7 @@ impl Cluster {
             ends: BTreeMap::new(),
             gone: Vec::new(),
             pool,
+            landing_pool: Pool::unbounded(),
             moments: 0,
         };
         plan.shards.iter().for_each(|&shard| cluster.start_server(shard, 1));
@@ -103,7 +105,12 @@ impl Cluster {
 
     fn start_worker(&mut self, writer: WriterId) {
         let node = NodeId::worker(writer.0);
-        let machine = Worker::new(self.now, identity(node, 1), "host".to_owned(), "scheduler", Arc::clone(&self.pool));
+        let mut machine =
+            Worker::new(self.now, identity(node, 1), "host".to_owned(), "scheduler", Arc::clone(&self.pool));
+        // Of most seeds: in the others answers travel with their replies alone.
+        if !self.plan.seed.is_multiple_of(5) {
+            machine.land_in(&self.landing_pool, 1);
+        }
         let mut driver = on(&self.network, &self.pool, self.now, node, 1, machine);
         driver.flush(self.now);
         self.workers.insert(node, WorkerNode { driver, program: Program::new(&self.plan, writer) });

@@ -225,6 +225,7 @@ fn faults(random: &mut SimRandom, nodes: &[NodeId]) -> SimFaults {
         loss: [0.0, 0.004, 0.02, 0.05][random.below(4) as usize],
         late: [0.0, 0.33, 0.8][random.below(3) as usize],
         duplicate: [0.0, 0.02, 0.2][random.below(3) as usize],
+        landing: 0.8,
         corrupt: [0.0, 0.002, 0.01][random.below(3) as usize],
         delay_max: random.duration(Duration::from_micros(100), Duration::from_millis(5)),
         cuts,

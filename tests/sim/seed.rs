@@ -19,6 +19,8 @@ struct Counts {
     duplicates: u64,
     reordered: u64,
     late: u64,
+    landed: u64,
+    landed_in_quarantine: u64,
     waited: u64,
     pulls_checked: u64,
     pushes: u64,
@@ -28,13 +30,15 @@ struct Counts {
 
 impl Counts {
     fn of(cluster: &Cluster) -> Counts {
-        let SimCounters { reconnects, reordered, late, .. } = cluster.network.counters();
+        let SimCounters { reconnects, reordered, late, landed, landed_in_quarantine, .. } = cluster.network.counters();
         let workers = || cluster.workers.values().map(|node| node.driver.machine().traffic());
         let servers = || cluster.servers.values().map(|node| node.driver.machine().traffic());
         Counts {
             reconnects,
             reordered,
             late,
+            landed,
+            landed_in_quarantine,
             retries: workers().map(|traffic| traffic.retries).sum(),
             keys_omitted: workers().map(|traffic| traffic.keys_omitted).sum(),
             keys_needed: workers().map(|traffic| traffic.keys_needed).sum(),
@@ -51,6 +55,8 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.reordered += other.reordered;
         self.late += other.late;
+        self.landed += other.landed;
+        self.landed_in_quarantine += other.landed_in_quarantine;
         self.waited += other.waited;
         self.pulls_checked += other.pulls_checked;
         self.pushes += other.pushes;
@@ -96,7 +102,8 @@ fn every_seed_keeps_every_promise() {
                 Err(_) => failed.push(seed),
             }
         }
-        let happened = [counts.reconnects, counts.retries, counts.duplicates, counts.reordered, counts.keys_omitted];
+        let Counts { reconnects, retries, duplicates, reordered, keys_omitted, landed, .. } = counts;
+        let happened = [reconnects, retries, duplicates, reordered, keys_omitted, landed];
         let whole = (decade + 1) * DECADE <= seeds && failed.is_empty();
         assert!(
             !whole || happened.iter().all(|&count| count > 0),
@@ -105,6 +112,7 @@ fn every_seed_keeps_every_promise() {
         );
         total.add(counts);
     }
+    assert!(total.landed_in_quarantine > 0 || seeds < SEEDS, "no answer ever landed late: {total:?}");
     assert!(total.keys_needed > 0 || seeds < SEEDS, "no shard ever missed a list: {total:?}");
     println!("{seeds} seeds in {:.1} s: {total:?}", begin.elapsed().as_secs_f64());
     assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());

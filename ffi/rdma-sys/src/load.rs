@@ -24,7 +24,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Library(reason) => write!(f, "{LIBRARY} cannot be loaded: {reason}"),
-            LoadError::Function(name) => write!(f, "{LIBRARY} has no function {name}; it is too old"),
+            LoadError::Function(name) => write!(f, "{LIBRARY} is too old: it has no function {name}"),
         }
     }
 }

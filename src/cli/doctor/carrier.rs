@@ -76,7 +76,7 @@ fn echo(address: IpAddr) -> io::Result<(SocketAddr, Duration)> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
     }
-    let sent: Vec<u8> = (0..PATTERN_BYTES).map(|place| (place * 31 >> 3) as u8).collect();
+    let sent: Vec<u8> = (0..PATTERN_BYTES).map(|place| ((place * 31) >> 3) as u8).collect();
     let returned = std::thread::scope(|scope| {
         let reflector = scope.spawn(move || {
             let mut bytes = vec![0; PATTERN_BYTES];
@@ -116,7 +116,7 @@ fn sealed_memory() -> io::Result<()> {
         return Err(io::Error::other("a sealed memfd changed its size"));
     }
     let mut file = File::from(memory);
-    let written: Vec<u8> = (0..PATTERN_BYTES).map(|place| (place * 37 >> 4) as u8).collect();
+    let written: Vec<u8> = (0..PATTERN_BYTES).map(|place| ((place * 37) >> 4) as u8).collect();
     file.write_all(&written)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let shown = MappedFile::open(&path)?;

@@ -68,10 +68,8 @@ pub(super) fn look() -> VerbsFindings {
 fn failed(name: &str, error: &VerbsError) -> Finding {
     let text = error.to_string();
     // Messages say what is wrong, then what to do.
-    match text.split_once("; ") {
-        Some((wrong, mend)) => Finding::fail(name, wrong, mend),
-        None => Finding::fail(name, text, "parashard --log-level debug doctor"),
-    }
+    let (wrong, mend) = text.split_once("; ").unwrap_or((&text, "sudo dmesg | tail"));
+    Finding::fail(name, wrong, mend)
 }
 
 fn missing_library(error: &VerbsError, has_device: bool) -> Finding {
@@ -141,7 +139,8 @@ fn device(library: Library, name: &str, choice: Option<&LocalPort>) -> Vec<Findi
         match outcome {
             Ok((table, port)) => {
                 let chosen = choice.filter(|local| local.device.name() == name && local.port.number == number);
-                findings.push(port_finding(name, &port));
+                let interface = table.first().and_then(|entry| entry.interface.as_deref());
+                findings.push(port_finding(name, &port, interface));
                 findings.extend(table.iter().map(|entry| gid_finding(name, &port, entry, chosen)));
             }
             Err(error) => findings.push(failed(&format!("{name}:{number}"), &error)),
@@ -181,7 +180,7 @@ fn limits_data(limits: &DeviceLimits, inline_bytes: Option<u32>, numa_node: Opti
     })
 }
 
-fn port_finding(device: &str, port: &Port) -> Finding {
+fn port_finding(device: &str, port: &Port, interface: Option<&str>) -> Finding {
     let name = format!("{device}:{}", port.number);
     let text = format!(
         "{}, {}, {}, MTU {} of {}",
@@ -197,7 +196,10 @@ fn port_finding(device: &str, port: &Port) -> Finding {
     });
     let finding = match (port.state.is_active(), port.link_layer) {
         (true, _) => Finding::ok(name, text),
-        (false, LinkLayer::Ethernet) => Finding::warn(name, text, "sudo ip link set DEVICE up (rdma link names it)"),
+        (false, LinkLayer::Ethernet) => {
+            let interface = interface.unwrap_or("DEVICE (`rdma link` names it)");
+            Finding::warn(name, text, format!("sudo ip link set up dev {interface}"))
+        }
         (false, LinkLayer::InfiniBand) => {
             Finding::warn(name, text, "plug the cable in and start a subnet manager: sudo systemctl start opensm")
         }

@@ -5,7 +5,7 @@ use super::arrived::Arrived;
 use crate::id::NodeId;
 use crate::memory::TxBuf;
 use crate::protocol::machine::Output;
-use crate::wire::{Header, Kind, Pieces, RxFrame, Status, TxFrame};
+use crate::wire::{Header, Kind, Pieces, RxFrame, Status, Target, TxFrame};
 
 impl Server {
     /// Answers a request with a bare status.
@@ -84,6 +84,22 @@ impl Server {
             return None;
         }
         Some(index)
+    }
+
+    /// Says in the replies to a request, which are among the outputs from `first` on, where its sender
+    /// wants the values. Those without values say so as well: nothing will be written there.
+    pub(super) fn aim(&mut self, target: Option<Target>, request: &Header, first: usize) {
+        if target.is_none() {
+            return;
+        }
+        for output in self.outputs.iter_mut().skip(first) {
+            if let Output::Send { to, frame } = output
+                && (*to, frame.header.timestamp, frame.header.range)
+                    == (request.source, request.timestamp, request.range)
+            {
+                frame.target = target;
+            }
+        }
     }
 
     fn reply_header(&self, request: &Header, status: Status) -> Header {

@@ -222,7 +222,11 @@ impl Machine for Server {
                     self.on_control(now, &frame);
                 }
             }
-            Input::Frame { from, frame } => self.on_data(from, frame),
+            Input::Frame { from, frame } => {
+                let (request, target, first) = (frame.header, frame.target, self.outputs.len());
+                self.on_data(from, frame);
+                self.aim(target, &request, first);
+            }
             Input::Connected { peer: NodeId::SCHEDULER, incarnation } => {
                 let end = self.membership.on_connected(now, incarnation, &self.identity, &mut self.outputs);
                 if let Some(shutdown) = end {

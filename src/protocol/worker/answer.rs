@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::operation::{Operation, OperationError, Segment, SegmentState};
+use super::target::Target;
 use crate::id::{Nanos, NodeId, Timestamp};
 use crate::limit;
 use crate::wire::{FilterFlags, HEADER_BYTES, Header, Kind, RxFrame, Status};
@@ -70,18 +71,23 @@ impl Worker {
         self.on_segment_done(timestamp, index);
     }
 
-    /// Unpacks the values of an answer to their place in the caller's block. The whole answer in one
-    /// piece that nothing packed is itself that block.
+    /// Unpacks the values of an answer to their place in the caller's block, unless they have landed there.
+    /// The whole answer in one piece that nothing packed is itself that block.
     fn take_values(&mut self, timestamp: Timestamp, index: usize, frame: RxFrame) -> Result<(), String> {
         let Some(operation) = self.operations.at_mut(timestamp) else { return Ok(()) };
         let (segment, flags) = (&operation.segments[index], frame.header.filter_flags);
         let bytes = segment.header.key_count as usize * segment.header.value_size();
+        if frame.landed {
+            let part = segment.target_offset..segment.target_offset + bytes;
+            let is_there = frame.header.value_bytes as usize == bytes && operation.target.on_landed(part);
+            return is_there.then_some(()).ok_or("says that values landed where none were asked for".to_owned());
+        }
         let is_whole = bytes == operation.target_bytes && frame.bytes() == HEADER_BYTES + bytes;
         if is_whole && !flags.packs(FilterFlags::VALUE_BLOCK) {
-            operation.target = frame.into_body().into_block();
+            operation.target = frame.into_body().into_block().map_or(Target::Nothing, Target::Block);
             return Ok(());
         }
-        let target = operation.target.get_or_insert_with(|| self.pool.block(operation.target_bytes));
+        let target = operation.target.writable(&self.pool, operation.target_bytes);
         let target = target.get_mut(segment.target_offset..).and_then(|target| target.get_mut(..bytes));
         let Some(target) = target else {
             return Err("answered a request that is no pull with values".to_owned());
@@ -101,6 +107,7 @@ impl Worker {
         if !operation.is_done() {
             return;
         }
+        operation.target.settle(&self.pool);
         let is_abandoned = operation.abandoned;
         self.operations.acknowledge(timestamp);
         if is_abandoned {

@@ -38,7 +38,8 @@ impl Worker {
         }
         let bytes = |part: &Option<TxBuf>| part.as_ref().map_or(0, |part| part.len() as u32);
         (header.key_bytes, header.value_bytes) = (bytes(&keys), bytes(&values));
-        let frame = TxFrame { dependencies, keys, ..TxFrame::with_values(header, values) };
+        let landing = operation.landing_of(index);
+        let frame = TxFrame { dependencies, keys, landing, ..TxFrame::with_values(header, values) };
         match header.kind {
             Kind::Push => self.traffic.bytes_pushed += frame.bytes() as u64,
             Kind::Pull => self.traffic.bytes_asked += frame.bytes() as u64,

@@ -10,7 +10,7 @@
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
 //! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `answer` takes
-//! replies, `resend` sends again, `residual` changes values, `work` asks for units of work.
+//! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
 mod encode;
@@ -22,6 +22,7 @@ mod resend;
 mod residual;
 mod shard;
 mod slicing;
+mod target;
 mod work;
 
 use super::identity::Identity;
@@ -31,7 +32,7 @@ use crate::filter;
 use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
-use crate::memory::{Block, Pool, TxBuf};
+use crate::memory::{Block, LandingBlock, Pool, TxBuf};
 use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
 use keys::Piece;
 use operation::Operation;
@@ -40,6 +41,7 @@ use residual::ValueFilter;
 use shard::Shards;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use target::Target;
 use work::{Accounts, Question};
 
 pub use keys::Keys;
@@ -101,6 +103,9 @@ pub struct Worker {
     identity: Identity,
     writer: WriterId,
     pool: Arc<Pool>,
+    /// For answers that shards may write; none where no fabric does.
+    landing_pool: Option<Arc<Pool>>,
+    landing_bytes_min: usize,
     membership: Membership,
     job: Option<JobConfig>,
     partition: Partition,
@@ -137,6 +142,8 @@ impl Worker {
             identity,
             writer: WriterId(identity.node.rank()),
             pool,
+            landing_pool: None,
+            landing_bytes_min: limit::LANDING_BYTES_MIN,
             membership: Membership::new(now, info),
             job: None,
             partition: Partition { epoch: identity.epoch, entries: Vec::new() },
@@ -155,6 +162,12 @@ impl Worker {
             resend_at: now.after(limit::RETRY_TIMEOUT),
             outputs,
         }
+    }
+
+    /// Lets answers of at least `bytes_min` bytes land in memory of `pool`, of which a fabric may tell the
+    /// shards the address.
+    pub fn land_in(&mut self, pool: &Arc<Pool>, bytes_min: usize) {
+        (self.landing_pool, self.landing_bytes_min) = (Some(Arc::clone(pool)), bytes_min);
     }
 
     /// The job, once the scheduler has said what it is.
@@ -191,7 +204,7 @@ impl Worker {
         request.check(self.spec(request.table)?, Some(&values))?;
         self.check_unfinished(request.table)?;
         let time = self.times[usize::from(request.table.0)].time;
-        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), 0)?;
+        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), 0, Target::Nothing)?;
         self.count_slices(request.table, timestamp);
         Ok(timestamp)
     }
@@ -208,7 +221,17 @@ impl Worker {
             Consistency::Sequential => self.times[usize::from(request.table.0)].time,
             Consistency::Eventual => Time(0),
         };
-        self.begin(now, Kind::Pull, request, time, None, target_bytes)
+        let target = self.landing_target(request.table, target_bytes);
+        self.begin(now, Kind::Pull, request, time, None, target_bytes, target)
+    }
+
+    /// Memory that the answers may be written to: of large ones that no filter packs, as long as what
+    /// is in use of the landing pool, quarantine included, stays below its limit.
+    fn landing_target(&self, table: TableId, bytes: usize) -> Target {
+        let is_plain = self.chains.get(usize::from(table.0)).is_some_and(|chain| chain.values.is_plain());
+        let pool = self.landing_pool.as_ref().filter(|_| is_plain && bytes >= self.landing_bytes_min);
+        let has_room = |pool: &&Arc<Pool>| pool.usage().used_bytes.saturating_add(bytes) <= limit::LANDING_BYTES;
+        pool.filter(has_room).map_or(Target::Nothing, |pool| Target::Landing(LandingBlock::new(pool.block(bytes))))
     }
 
     /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard

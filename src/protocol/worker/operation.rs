@@ -3,10 +3,11 @@
 use super::Request;
 use super::keys::Keys;
 use super::operations::Outcome;
+use super::target::Target;
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Nanos, NodeId, TableId, Timestamp};
 use crate::keyspace::KeyRange;
-use crate::memory::{Block, Pool, TxBuf};
+use crate::memory::{Block, Landing, Pool, TxBuf};
 use crate::store;
 use crate::wire::{Dependencies, Dependency, Header, Layout, TableSpec};
 use smallvec::SmallVec;
@@ -101,6 +102,8 @@ pub(super) struct Segment {
     /// Pull: where the answer's first byte goes in the target.
     pub(super) target_offset: usize,
     pub(super) state: SegmentState,
+    /// How often it went out.
+    pub(super) sendings: u32,
     /// Whether it went out last with the digest of its keys alone.
     pub(super) keys_omitted: bool,
 }
@@ -109,7 +112,7 @@ impl Segment {
     /// A segment that is a header alone.
     pub(super) fn new(to: NodeId, header: Header) -> Segment {
         let state = SegmentState::Unsent;
-        Segment { to, header, keys: None, values: None, target_offset: 0, state, keys_omitted: false }
+        Segment { to, header, keys: None, values: None, target_offset: 0, state, sendings: 0, keys_omitted: false }
     }
 }
 
@@ -144,15 +147,33 @@ pub(super) struct Operation {
     pub(super) after: After,
     /// Pull: bytes of all values, and where they are, once some have come.
     pub(super) target_bytes: usize,
-    pub(super) target: Option<Block>,
+    pub(super) target: Target,
     pub(super) source_bytes: usize,
     pub(super) error: Option<OperationError>,
     pub(super) abandoned: bool,
 }
 
 impl Operation {
+    /// An operation that nothing is known of yet but its parts. `acknowledged`: a push or mark.
+    pub(super) fn of(request_range: KeyRange, segments: Vec<Segment>, acknowledged: bool) -> Operation {
+        let bytes = |part: &Option<TxBuf>| part.as_ref().map_or(0, |part| part.len());
+        let source = segments.iter().map(|segment| bytes(&segment.keys) + bytes(&segment.values));
+        let (source_bytes, open_count) = (if acknowledged { source.sum() } else { 0 }, segments.len());
+        let unacknowledged = acknowledged && open_count > 0;
+        Operation { request_range, segments, open_count, source_bytes, unacknowledged, ..Operation::default() }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.open_count == 0
+    }
+
+    /// Where the answer to one segment may land: only at its first sending. Of one that goes out again
+    /// two answers may come, and the later one must not land in what was read.
+    pub(super) fn landing_of(&self, index: usize) -> Option<Landing> {
+        let segment = &self.segments[index];
+        let bytes = segment.header.key_count as usize * segment.header.value_size();
+        let part = segment.target_offset..segment.target_offset + bytes;
+        if part.is_empty() || segment.sendings > 1 { None } else { self.target.landing(part) }
     }
 
     /// The dependencies that concern the range of one segment.
@@ -173,7 +194,7 @@ impl Outcome {
     pub(super) fn pulled(self, pool: &Arc<Pool>) -> Result<Block, OperationError> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(self.target.unwrap_or_else(|| pool.block(0))),
+            None => Ok(self.target.into_block().unwrap_or_else(|| pool.block(0))),
         }
     }
 }

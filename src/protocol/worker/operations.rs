@@ -8,8 +8,8 @@
 //! or the next one; it never falls.
 
 use super::operation::{Operation, OperationError, Segment};
+use super::target::Target;
 use crate::id::Timestamp;
-use crate::memory::Block;
 use std::collections::VecDeque;
 
 /// A place without an operation.
@@ -23,7 +23,7 @@ const SPARE_SEGMENTS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) error: Option<OperationError>,
-    pub(super) target: Option<Block>,
+    pub(super) target: Target,
 }
 
 /// The kept operations.

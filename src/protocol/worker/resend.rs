@@ -17,10 +17,11 @@ impl Worker {
         if is_held || segment.state == SegmentState::Done || !self.shards.is_connected(segment.to) {
             return;
         }
-        if segment.state != SegmentState::Unsent {
+        if segment.sendings > 0 {
             self.traffic.retries += 1;
         }
         segment.state = SegmentState::Sent(now);
+        segment.sendings = segment.sendings.saturating_add(1);
         segment.header.settled = settled;
         let to = segment.to;
         if let Some(frame) = self.encode(timestamp, index) {

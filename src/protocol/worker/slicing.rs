@@ -3,6 +3,7 @@
 
 use super::keys::{Keys, Piece, Purpose};
 use super::operation::{After, Operation, OperationError, Segment, SegmentState};
+use super::target::Target;
 use super::{Request, Worker};
 use crate::filter::key_digest;
 use crate::id::{Nanos, TableId, Time, Timestamp};
@@ -31,6 +32,7 @@ impl Worker {
         time: Time,
         values: Option<TxBuf>,
         target_bytes: usize,
+        target: Target,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
         let after = self.open_dependencies(request.after, spec)?;
@@ -54,7 +56,10 @@ impl Worker {
                 self.pieces = pieces;
             }
         }
-        Ok(self.keep(now, request.range, segments, after, target_bytes, kind != Kind::Pull))
+        let acknowledged = kind != Kind::Pull;
+        let operation =
+            Operation { after, target_bytes, target, ..Operation::of(request.range, segments, acknowledged) };
+        Ok(self.keep(now, operation))
     }
 
     fn remembered(&self, request: &Request<'_>) -> Option<Arc<[Piece]>> {
@@ -109,7 +114,7 @@ impl Worker {
         if self.has_open_pull(table, time) {
             self.held_marks.push(timestamp);
         }
-        let timestamp = self.keep(now, range, segments, After::new(), 0, true);
+        let timestamp = self.keep(now, Operation::of(range, segments, true));
         self.abandon(timestamp);
         Ok(())
     }
@@ -137,32 +142,10 @@ impl Worker {
     }
 
     /// Stores a new operation under the next timestamp and sends what can be sent.
-    fn keep(
-        &mut self,
-        now: Nanos,
-        request_range: KeyRange,
-        segments: Vec<Segment>,
-        after: After,
-        target_bytes: usize,
-        acknowledged: bool,
-    ) -> Timestamp {
-        let bytes = |segment: &Segment| {
-            segment.keys.as_ref().map_or(0, |keys| keys.len())
-                + segment.values.as_ref().map_or(0, |values| values.len())
-        };
-        let source_bytes = if acknowledged { segments.iter().map(bytes).sum() } else { 0 };
-        let open_count = segments.len();
-        let timestamp = self.operations.insert(Operation {
-            request_range,
-            segments,
-            open_count,
-            after,
-            target_bytes,
-            source_bytes,
-            unacknowledged: acknowledged && open_count > 0,
-            ..Operation::default()
-        });
-        (0..open_count).for_each(|index| self.send_segment(now, timestamp, index));
+    fn keep(&mut self, now: Nanos, operation: Operation) -> Timestamp {
+        let count = operation.segments.len();
+        let timestamp = self.operations.insert(operation);
+        (0..count).for_each(|index| self.send_segment(now, timestamp, index));
         timestamp
     }
 
@@ -218,6 +201,7 @@ impl Worker {
         segments.extend(pieces.iter().map(|piece| {
             let mut part = template.segment(piece);
             part.target_offset += segment.target_offset;
+            part.sendings = segment.sendings;
             part
         }));
     }

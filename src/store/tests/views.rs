@@ -27,9 +27,8 @@ enum Act {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let range = (0..KEYS, 1..KEYS).prop_map(|(begin, count)| {
-        KeyRange::new(OWNED.begin + begin, OWNED.begin + (begin + count).min(KEYS))
-    });
+    let range = (0..KEYS, 1..KEYS)
+        .prop_map(|(begin, count)| KeyRange::new(OWNED.begin + begin, OWNED.begin + (begin + count).min(KEYS)));
     let push = (range.clone(), any::<bool>(), any::<bool>(), 1u8..50);
     prop_oneof![
         range.prop_map(Act::View),

@@ -15,12 +15,23 @@
 //! Invariant: every message takes something that the receiver has set aside for it: a frame takes
 //! the credit of a slot, and a message of credits alone carries at least one credit that the other
 //! side does not hold. So the messages on their way to a receiver are never more than the slots it
-//! lent and the slots it borrowed. Everything here is plain data: no memory is touched, no call made.
+//! lent and the slots it borrowed. These three are plain data: no memory is touched, no call made.
+//!
+//! Of the carriers verbs has its own data path. Nodes of one host share memory:
+//! * `link`: one end, over `memory` that is laid out as `layout` says. Messages go through a queue of
+//!   one writer and one reader; `doorbell` wakes a reader that sleeps; `outbox` keeps what waits for credits.
+//! * `arrival`: from bytes that a peer can write to a checked frame that it cannot.
 
+mod arrival;
 mod credit;
+mod doorbell;
 mod envelope;
 mod error;
 mod immediate;
+mod layout;
+mod link;
+mod memory;
+mod outbox;
 
 pub use credit::{Credit, Credits, Granted, Lender};
 pub use envelope::{
@@ -28,6 +39,11 @@ pub use envelope::{
 };
 pub use error::RingError;
 pub use immediate::{Immediate, ImmediateKind, SLOT_COUNT_MAX};
+
+pub(super) use doorbell::Doorbell;
+pub(super) use layout::MEMORY_BYTES;
+pub(super) use link::{RingLink, Side};
+pub(super) use memory::RingMemory;
 
 use crate::wire::HEADER_BYTES;
 

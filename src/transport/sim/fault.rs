@@ -19,6 +19,9 @@ pub struct SimFaults {
     pub late: f64,
     /// Probability that a frame arrives twice.
     pub duplicate: f64,
+    /// Probability that the values of an answer are written where its request said, if it said so,
+    /// instead of coming with the answer.
+    pub landing: f64,
     /// Probability that one bit of a frame is flipped.
     pub corrupt: f64,
     /// Shortest pause before a lost connection is dialled again.
@@ -42,6 +45,7 @@ impl SimFaults {
             loss: 0.0,
             late: 0.0,
             duplicate: 0.0,
+            landing: 0.0,
             corrupt: 0.0,
             reconnect_min: Duration::from_millis(1),
             reconnect_max: Duration::from_millis(20),
@@ -112,6 +116,10 @@ pub struct SimCounters {
     pub reordered: u64,
     /// Frames given to a receiver after the connection that followed theirs.
     pub late: u64,
+    /// Answers whose values were written where their requests said, second copies included.
+    pub landed: u64,
+    /// Of these, how many were written when nobody waited for them any more.
+    pub landed_in_quarantine: u64,
     /// Frames and copies that never arrived.
     pub lost: u64,
     /// Frames that arrived damaged and were refused; counted in `lost` too.

@@ -1,8 +1,8 @@
 //! What the network knows of one pair of nodes, and of a frame on its way.
 
 use crate::id::{Incarnation, Nanos, NodeId};
-use crate::memory::{Pool, RxBuf};
-use crate::wire::{HEADER_BYTES, RxFrame, TxFrame, WireError};
+use crate::memory::{Landing, Pool, RxBuf};
+use crate::wire::{HEADER_BYTES, Header, Kind, RxFrame, Target, TxFrame, WireError};
 use std::sync::Arc;
 use zerocopy::IntoBytes;
 
@@ -103,13 +103,43 @@ pub(super) struct Flight {
     pub(super) is_late: bool,
     pub(super) is_damaged: bool,
     bytes: Vec<u8>,
+    /// The place to land that the frame speaks of.
+    pub(super) target: Option<Target>,
+    /// Values that do not come with the frame, and where they will be written.
+    pub(super) values: Option<(Landing, Vec<u8>)>,
+    is_landed: bool,
+    is_answer: bool,
 }
 
 impl Flight {
     pub(super) fn new(from: NodeId, to: NodeId, serial: u64, sequence: u64, frame: &TxFrame) -> Flight {
-        let raw = frame.encode_header();
-        let bytes = [raw.as_bytes(), &frame.body_parts().concat()].concat();
-        Flight { from, to, serial, sequence, is_copy: false, is_late: false, is_damaged: false, bytes }
+        let bytes = [frame.encode_header().as_bytes(), &frame.body_parts().concat()].concat();
+        let is_answer = matches!(frame.header.kind, Kind::PushReply | Kind::PullReply | Kind::EndOfTimeReply);
+        Flight {
+            from,
+            to,
+            serial,
+            sequence,
+            is_copy: false,
+            is_late: false,
+            is_damaged: false,
+            bytes,
+            target: None,
+            values: None,
+            is_landed: false,
+            is_answer,
+        }
+    }
+
+    /// Lets the values, which are all of the body, travel apart from the frame.
+    pub(super) fn land_in(&mut self, landing: Landing, header: &Header) {
+        let values = self.bytes.split_off(HEADER_BYTES);
+        self.bytes = header.encode(&[]).as_bytes().to_vec();
+        (self.values, self.is_landed) = (Some((landing, values)), true);
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        self.is_answer
     }
 
     /// The same frame once more.
@@ -133,6 +163,9 @@ impl Flight {
     /// The frame as the receiver reads it, its body in the receiver's memory.
     pub(super) fn decode(&self, pool: &Arc<Pool>) -> Result<RxFrame, WireError> {
         let (raw, header) = RxFrame::decode_header(&self.bytes)?;
+        if self.is_landed {
+            return RxFrame::linked_landed(&raw, header, RxBuf::empty());
+        }
         let body = &self.bytes[HEADER_BYTES..];
         let buf = if body.is_empty() {
             RxBuf::empty()
@@ -141,6 +174,8 @@ impl Flight {
             block.copy_from_slice(body);
             RxBuf::new(block)
         };
-        RxFrame::new(&raw, header, buf)
+        let mut frame = RxFrame::new(&raw, header, buf)?;
+        frame.target = self.target.filter(|_| !self.is_answer);
+        Ok(frame)
     }
 }

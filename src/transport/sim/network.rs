@@ -2,12 +2,14 @@
 
 mod connection;
 mod delivery;
+mod landing;
 
 use super::fault::{SimCounters, SimFaults};
 use super::link::{Arrival, Link, Pair};
 use super::random::SimRandom;
 use crate::id::{Incarnation, Nanos, NodeId};
 use crate::memory::Pool;
+use landing::Given;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +24,9 @@ pub(super) struct Network {
     /// What happens in the network; the number keeps events of one moment in the order of their making.
     happenings: BTreeMap<(Nanos, u64), Happening>,
     made_count: u64,
+    /// Memory that requests have named, by the name.
+    given: BTreeMap<u64, Given>,
+    given_count: u64,
     /// Connections so far.
     serial: u64,
     log: Xxh3,
@@ -56,6 +61,8 @@ impl Network {
             links: BTreeMap::new(),
             happenings: BTreeMap::new(),
             made_count: 0,
+            given: BTreeMap::new(),
+            given_count: 0,
             serial: 0,
             log: Xxh3::new(),
         };

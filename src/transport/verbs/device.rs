@@ -6,7 +6,6 @@ use super::limits::DeviceLimits;
 use super::port::{LinkLayer, Port};
 use super::sysfs::{self, PortFiles};
 use rdma_sys::*;
-use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -49,9 +48,8 @@ impl Device {
         VerbsError::check("ibv_query_device", name, code)?;
         // SAFETY: the call filled the structure; all-zero bits are valid for what it left.
         let attributes = unsafe { attributes.assume_init() };
-        // SAFETY: the field is inside the structure and, zeroed before and bounded by the kernel, ends in a zero.
-        let firmware = unsafe { CStr::from_ptr(attributes.fw_ver.as_ptr()) };
-        device.firmware = firmware.to_string_lossy().into_owned();
+        let firmware: Vec<u8> = attributes.fw_ver.iter().map(|&c| c.cast_unsigned()).take_while(|&c| c != 0).collect();
+        device.firmware = String::from_utf8_lossy(&firmware).into_owned();
         device.port_count = attributes.phys_port_cnt;
         device.limits = DeviceLimits::new(&attributes);
         Ok(device)

@@ -1,4 +1,6 @@
-//! What can go wrong with a device before the first byte, each with what to do about it.
+//! What can go wrong with a device before the first byte.
+//!
+//! Each message says what is wrong and, behind the first "; ", what to do about it.
 
 use super::memlock::LockedMemory;
 use crate::error::{Classify, ExitCode, Severity};
@@ -11,15 +13,15 @@ pub enum VerbsError {
     #[error("{0}; install it: apt-get install libibverbs1 ibverbs-providers, or dnf install libibverbs")]
     Library(rdma_sys::LoadError),
     /// Registered memory could not be kept out of the children of a fork.
-    #[error("ibv_fork_init: {0}; nothing may register memory before it")]
+    #[error("ibv_fork_init: {0}; let nothing in this process register memory before it")]
     Fork(io::Error),
     /// The list of devices cannot be read.
     #[error("ibv_get_device_list: {0}; see whether /sys/class/infiniband_verbs is mounted and readable")]
     DeviceList(io::Error),
     /// There is no device.
     #[error(
-        "no RDMA device here; `rdma link` and `ibv_devices` list them, \
-         a driver may be missing (lspci | grep -i -e mellanox -e infiniband)"
+        "no RDMA device here; where there is an adapter its driver may be missing: \
+         lspci | grep -i -e mellanox -e infiniband, then sudo modprobe -a ib_uverbs mlx5_ib"
     )]
     NoDevice,
     /// The configured device is not there.
@@ -31,7 +33,7 @@ pub enum VerbsError {
         known: String,
     },
     /// The configured port is not there.
-    #[error("RDMA device {device} has no port {port}; it has ports 1 to {port_count}")]
+    #[error("RDMA device {device} has no port {port}; PARASHARD_VERBS_DEVICE may name its ports 1 to {port_count}")]
     UnknownPort {
         /// The device.
         device: String,
@@ -47,7 +49,9 @@ pub enum VerbsError {
         ports: String,
     },
     /// A device does not open.
-    #[error("cannot open RDMA device {device}: {source}; see ls -l /dev/infiniband, and let this user in: sudo usermod -aG rdma $USER")]
+    #[error(
+        "cannot open RDMA device {device}: {source}; see ls -l /dev/infiniband, and let this user in: sudo usermod -aG rdma $USER"
+    )]
     Open {
         /// The device.
         device: String,
@@ -55,7 +59,7 @@ pub enum VerbsError {
         source: io::Error,
     },
     /// A verb failed.
-    #[error("{call} on RDMA device {device}: {source}")]
+    #[error("{call} on RDMA device {device}: {source}; the kernel may say why: sudo dmesg | tail")]
     Call {
         /// The verb.
         call: &'static str,
@@ -95,7 +99,7 @@ pub enum VerbsError {
         active: u32,
     },
     /// More than the device can do.
-    #[error("RDMA device {device}: {wanted} {what} are more than its {max}")]
+    #[error("RDMA device {device}: {wanted} {what} are more than its {max}; ask for less, or take another device")]
     Limit {
         /// The device.
         device: String,
@@ -119,7 +123,7 @@ pub enum VerbsError {
         locked: LockedMemory,
     },
     /// A setting that means nothing.
-    #[error("{name} is `{value}`: {expected}")]
+    #[error("{name} is `{value}`; {expected}")]
     Setting {
         /// The variable.
         name: &'static str,
@@ -178,5 +182,42 @@ impl Classify for VerbsError {
             VerbsError::Limit { .. } => ExitCode::Limit,
             _ => ExitCode::CannotStart,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memlock::MemoryLockLimit;
+    use super::*;
+
+    #[test]
+    fn every_message_says_what_is_wrong_and_then_what_to_do() {
+        let device = || "mlx5_0".to_owned();
+        let source = || io::Error::from_raw_os_error(13);
+        let locked = LockedMemory { pinned_bytes: 0, limit: MemoryLockLimit::Bytes(65_536) };
+        let all = [
+            VerbsError::Library(rdma_sys::LoadError::Function("ibv_open_device")),
+            VerbsError::Fork(source()),
+            VerbsError::DeviceList(source()),
+            VerbsError::NoDevice,
+            VerbsError::UnknownDevice { device: device(), known: "rxe0".to_owned() },
+            VerbsError::UnknownPort { device: device(), port: 3, port_count: 2 },
+            VerbsError::NoActivePort { ports: "mlx5_0:1 is down".to_owned() },
+            VerbsError::Open { device: device(), source: source() },
+            VerbsError::Call { call: "ibv_create_qp", device: device(), source: source() },
+            VerbsError::NoGid { device: device(), port: 1 },
+            VerbsError::GidIndex { index: 9, known: "0 (fe80::1, RoCE v2)".to_owned() },
+            VerbsError::Mtu { device: device(), port: 1, wanted: 4096, active: 1024 },
+            VerbsError::Limit { device: device(), what: "pieces", wanted: 9, max: 3 },
+            VerbsError::MemoryLock { bytes: 1 << 20, locked },
+            VerbsError::Setting { name: "PARASHARD_GID_INDEX", value: "x".to_owned(), expected: "set it to a number" },
+        ];
+        for error in &all {
+            let text = error.to_string();
+            let (wrong, remedy) = text.split_once("; ").unwrap_or_else(|| panic!("{text}"));
+            assert!(wrong.len() > 10 && remedy.len() > 10 && !text.contains('\n'), "{text}");
+        }
+        let retryable = all.iter().filter(|error| error.severity() == Severity::Retryable).count();
+        assert_eq!(retryable, 2);
     }
 }

@@ -4,7 +4,8 @@ use crate::machine::Machine;
 use crate::share::Share;
 
 pub(crate) fn doctor_finds_the_device_usable() {
-    let share = Share::new("/host/parashard doctor && /host/parashard doctor --json >/host/doctor.json").expect("a folder");
+    let share =
+        Share::new("/host/parashard doctor && /host/parashard doctor --json >/host/doctor.json").expect("a folder");
     share.add_parashard().expect("the program");
     let output = Machine::build().and_then(|machine| machine.run(&share)).expect("a run of the machine");
     assert_eq!(output.code, 0, "{}", output.console);

@@ -9,14 +9,17 @@ const LONG: &str = "/host/parashard train --train /host/nycflights.train.svm.zst
                     --model /tmp/m --log-level info";
 
 pub(crate) fn a_job_without_lockable_memory_says_how_to_get_it() {
-    let output = run(&format!("ulimit -l 64; {LONG} --transport verbs 2>/tmp/log; code=$?; grep error: /tmp/log; exit $code"));
+    let output =
+        run(&format!("ulimit -l 64; {LONG} --transport verbs 2>/tmp/log; code=$?; grep error: /tmp/log; exit $code"));
     assert_eq!(output.code, 5, "{}", output.console);
     let line = only_error(&output);
     assert!(line.contains("ulimit -l"), "{line}");
 }
 
 pub(crate) fn a_job_with_a_wrong_gid_index_says_so() {
-    let job = format!("PARASHARD_GID_INDEX=200 {LONG} --transport verbs 2>/tmp/log; code=$?; grep error: /tmp/log; exit $code");
+    let job = format!(
+        "PARASHARD_GID_INDEX=200 {LONG} --transport verbs 2>/tmp/log; code=$?; grep error: /tmp/log; exit $code"
+    );
     let output = run(&job);
     assert_eq!(output.code, 5, "{}", output.console);
     let line = only_error(&output);

@@ -68,7 +68,8 @@ pub(crate) fn two_machines_train_over_their_wire() {
     for share in [&a, &b] {
         share.add_parashard().and_then(|()| share.add_flights()).expect("program and data");
     }
-    let (first, second) = Machine::build().and_then(|machine| machine.run_pair(&a, &b)).expect("a run of both machines");
+    let (first, second) =
+        Machine::build().and_then(|machine| machine.run_pair(&a, &b)).expect("a run of both machines");
     assert_eq!((first.code, second.code), (0, 0), "{}\n{}", first.console, second.console);
     for output in [&first, &second] {
         assert!(counter(output, "sent_pkts") > 1000, "{}", output.console);
@@ -97,7 +98,8 @@ fn opcodes(log: &str) -> Vec<(&'static str, u64)> {
 }
 
 fn counter(output: &Output, name: &str) -> u64 {
-    let line = output.console.lines().find_map(|line| line.strip_prefix("counter ")?.strip_prefix(name)?.trim().parse().ok());
+    let line =
+        output.console.lines().find_map(|line| line.strip_prefix("counter ")?.strip_prefix(name)?.trim().parse().ok());
     line.unwrap_or_default()
 }
 

@@ -80,6 +80,7 @@ impl Network {
         link.stands = false;
         let serial = link.serial;
         self.counters.breaks += 1;
+        self.forget_given(pair);
         for node in pair.nodes() {
             for flight in self.recall(now, pair, node) {
                 let held = !flight.is_damaged && self.random.happens(self.faults.late);
@@ -163,6 +164,7 @@ impl Network {
             state.alive = false;
             state.arrivals.clear();
         }
+        self.forget_given_of(node);
     }
 
     /// Half of what a crashing node had under way does not arrive.

@@ -4,7 +4,7 @@ use super::{Happening, Network};
 use crate::id::{Nanos, NodeId};
 use crate::transport::Incoming;
 use crate::transport::sim::link::{Arrival, Flight, Pair};
-use crate::wire::TxFrame;
+use crate::wire::{RxFrame, TxFrame};
 
 impl Network {
     /// Takes a frame from `from`. Without a connection in the sender's eyes it is dropped.
@@ -18,6 +18,10 @@ impl Network {
             return;
         }
         let mut flight = Flight::new(from, to, serial, self.counters.sent, frame);
+        flight.target = self.target_of(pair, frame);
+        if let Some(landing) = self.landing_for(frame) {
+            flight.land_in(landing, &frame.header);
+        }
         if self.random.happens(self.faults.duplicate) {
             self.launch(now, flight.second_copy());
         }
@@ -78,7 +82,7 @@ impl Network {
                     self.note(now, node, peer, 2, &serial.to_le_bytes());
                     self.on_lost(node, peer, serial).then(|| Incoming::Lost { peer, reason: reason.to_owned() })
                 }
-                Arrival::Frame(flight) => self.on_flight(now, &flight),
+                Arrival::Frame(flight) => self.on_flight(now, flight),
             };
             incoming.extend(told);
         }
@@ -103,12 +107,15 @@ impl Network {
         view.take_if(|view| *view == serial).is_some()
     }
 
-    fn on_flight(&mut self, now: Nanos, flight: &Flight) -> Option<Incoming> {
+    fn on_flight(&mut self, now: Nanos, mut flight: Flight) -> Option<Incoming> {
         let pair = Pair::new(flight.from, flight.to);
         let side = self.links.get_mut(&pair)?.side(pair, flight.to);
         let expected = side.view.is_some_and(|view| flight.is_late || view == flight.serial);
         let pool = &self.nodes.get(&flight.to)?.pool;
-        let decoded = flight.decode(pool).ok().filter(|frame| frame.header.source == flight.from);
+        let decoded: Option<RxFrame> = flight.decode(pool).ok().filter(|frame| frame.header.source == flight.from);
+        if decoded.is_some() {
+            self.land(&mut flight);
+        }
         let Some(frame) = decoded.filter(|_| expected) else {
             self.counters.lost += 1;
             if expected {
@@ -118,6 +125,7 @@ impl Network {
             return None;
         };
         assert!(!flight.is_damaged, "a damaged frame passed its checksum: {:?}", frame.header);
+        let side = self.links.get_mut(&pair)?.side(pair, flight.to);
         let is_overtaken = side.sequence_max > flight.sequence;
         side.sequence_max = side.sequence_max.max(flight.sequence);
         self.counters.delivered += 1;
