@@ -38,8 +38,11 @@ fn expected(system: &str, goal: &str) -> String {
     let lint = |packages: &str| if goal == "demo" { String::new() } else { format!(" {packages}") };
     let machine = if system.starts_with("debian") { MACHINE } else { "" };
     let lint_packages = lint(&format!("libibverbs-dev{machine}"));
-    let apt_install = format!("apt-get update
-{APT}{} libhwloc-dev libudev-dev", lint_packages);
+    let apt_install = format!(
+        "apt-get update
+{APT}{} libhwloc-dev libudev-dev",
+        lint_packages
+    );
     let dnf_install = format!("{DNF}{}", lint("rdma-core-devel"));
     let apt = |rust: &str, linters: &str| format!("{apt_install} {rust}{}\n", lint(linters));
     match system {

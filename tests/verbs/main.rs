@@ -6,6 +6,11 @@
 //!
 //! Lines that begin with `report: ` are for whoever reads the output of `make test`.
 
+/// Functions with their names.
+macro_rules! tests {
+    ($($name:path),* $(,)?) => { &[$((crate::name(stringify!($name)), $name as fn())),*] };
+}
+
 mod guest;
 mod job;
 mod machine;
@@ -14,6 +19,18 @@ mod share;
 use libtest_mimic::{Arguments, Failed, Trial};
 use machine::Machine;
 use std::sync::OnceLock;
+
+/// A test with its name.
+type Test = (&'static str, fn());
+
+/// The last part of a path.
+const fn name(path: &'static str) -> &'static str {
+    let mut begin = path.len();
+    while begin > 0 && path.as_bytes()[begin - 1] != b' ' && path.as_bytes()[begin - 1] != b':' {
+        begin -= 1;
+    }
+    path.split_at(begin).1
+}
 
 /// Set where the tests of `guest` are to run on the device that is there.
 const GUEST_VARIABLE: &str = "PARASHARD_VERBS_GUEST";
@@ -38,19 +55,19 @@ fn has_device() -> bool {
 }
 
 fn guest_trials() -> Vec<Trial> {
-    let trial = |&(name, test): &(&'static str, fn())| {
+    let trial = |(name, test): Test| {
         Trial::test(name, move || {
             test();
             println!("\nguest: {name} ok");
             Ok(())
         })
     };
-    guest::TESTS.iter().map(trial).collect()
+    guest::tests().map(trial).collect()
 }
 
 /// The guest's tests, by what the machine says of them, and those that boot machines of their own.
 fn machine_trials() -> Vec<Trial> {
-    let on_device = guest::TESTS.iter().map(|&(name, _)| Trial::test(name, move || outcome_in_machine(name)));
+    let on_device = guest::tests().map(|(name, _)| Trial::test(name, move || outcome_in_machine(name)));
     let jobs = job::TESTS.iter().map(|&(name, test)| {
         Trial::test(name, move || {
             test();

@@ -1,9 +1,12 @@
 //! Tests that run where an RDMA device is: in the machine, or on a host that has one.
 
+mod data;
 mod device;
+mod pair;
 
-/// Every test with its name.
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_port_and_its_gid_are_chosen", device::a_port_and_its_gid_are_chosen),
-    ("a_gid_index_that_is_not_there_is_an_error", device::a_gid_index_that_is_not_there_is_an_error),
-];
+use crate::Test;
+
+/// Every test of this folder.
+pub(crate) fn tests() -> impl Iterator<Item = Test> {
+    [device::TESTS, data::TESTS].into_iter().flatten().copied()
+}
