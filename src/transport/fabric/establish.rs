@@ -11,7 +11,7 @@ use crate::transport::local::{self, Hosting, LocalTicket};
 use crate::transport::ring::{Doorbell, RingLink, RingMemory, Side};
 use crate::transport::shm::{Guest, Host, ShmTicket};
 use crate::wire::RxFrame;
-use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 
 impl FabricTransport {
     /// Whether a link with `peer` is wanted at all: there is none with the scheduler.
@@ -86,7 +86,7 @@ impl FabricTransport {
             let mut name = [0; 16];
             name.copy_from_slice(&self.tcp.draw()[..16]);
             let opened = Host::open(name).map_err(|error| error.to_string());
-            let watched = opened.and_then(|host| match self.tcp.watch(host.as_fd()) {
+            let watched = opened.and_then(|host| match self.tcp.watch(host.as_raw_fd()) {
                 Ok(()) => Ok(host),
                 Err(error) => Err(error.to_string()),
             });
@@ -141,7 +141,7 @@ impl FabricTransport {
 
     fn call(&mut self, ticket: &ShmTicket) -> Result<Guest, String> {
         let guest = Guest::call(ticket, &self.bell).map_err(|error| error.to_string())?;
-        self.tcp.watch(guest.as_fd()).map_err(|error| error.to_string())?;
+        self.tcp.watch(guest.as_raw_fd()).map_err(|error| error.to_string())?;
         Ok(guest)
     }
 

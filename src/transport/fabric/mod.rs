@@ -41,7 +41,7 @@ use peer::{Peer, Stage};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl FabricTransport {
         let pool = Arc::clone(&config.pool);
         let tcp = TcpTransport::open(config)?;
         let bell = Doorbell::new().map_err(TransportError::Poll)?;
-        tcp.watch(bell.as_fd()).map_err(TransportError::Poll)?;
+        tcp.watch(bell.as_fd().as_raw_fd()).map_err(TransportError::Poll)?;
         Ok(FabricTransport {
             tcp,
             node,
