@@ -238,7 +238,8 @@ fn landed_by_copy(
     let (raw, header) = arrive_header(message, origin)?;
     let bytes = header.value_bytes as usize;
     let (body, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
-    let is_for_it = header.kind == Kind::PullReply && header.status == Status::Ok && (1..=landing.bytes()).contains(&bytes);
+    let is_for_it =
+        header.kind == Kind::PullReply && header.status == Status::Ok && (1..=landing.bytes()).contains(&bytes);
     if !is_for_it || body != bytes || body > room.min(RECEIVE_BYTES) {
         return Ok(None);
     }
