@@ -40,10 +40,12 @@ pub use envelope::{
 pub use error::RingError;
 pub use immediate::{Immediate, ImmediateKind, SLOT_COUNT_MAX};
 
+pub(super) use arrival::{ArrivalError, arrive, arrive_header};
 pub(super) use doorbell::Doorbell;
 pub(super) use layout::MEMORY_BYTES;
 pub(super) use link::{RingLink, Side};
 pub(super) use memory::RingMemory;
+pub(super) use outbox::Outbox;
 
 use crate::wire::HEADER_BYTES;
 

@@ -10,7 +10,7 @@ const SMALL_BODY_BYTES: usize = 4096;
 const SMALL_IN_A_ROW_MAX: u32 = 7;
 
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(in crate::transport) struct Outbox {
     small: VecDeque<TxFrame>,
     bulk: VecDeque<TxFrame>,
     queued_bytes: usize,
@@ -19,7 +19,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Takes frames from the front as long as there is room.
-    pub(super) fn take(&mut self, frames: &mut Vec<TxFrame>) {
+    pub(in crate::transport) fn take(&mut self, frames: &mut Vec<TxFrame>) {
         let mut room = limit::SEND_QUEUE_BYTES.saturating_sub(self.queued_bytes);
         let fitting = frames.iter().take_while(|frame| {
             let fits = room > 0;
@@ -34,12 +34,17 @@ impl Outbox {
         }
     }
 
-    pub(super) fn queued_bytes(&self) -> usize {
+    pub(in crate::transport) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
 
+    /// How many frames wait.
+    pub(in crate::transport) fn count(&self) -> usize {
+        self.small.len() + self.bulk.len()
+    }
+
     /// The frame that goes next.
-    pub(super) fn next(&mut self) -> Option<TxFrame> {
+    pub(in crate::transport) fn next(&mut self) -> Option<TxFrame> {
         let bulk_is_due = self.small_in_a_row >= SMALL_IN_A_ROW_MAX && !self.bulk.is_empty();
         let small = if bulk_is_due { None } else { self.small.pop_front() };
         self.small_in_a_row = if small.is_some() { self.small_in_a_row + 1 } else { 0 };

@@ -8,6 +8,7 @@ use super::sysfs::{self, PortFiles};
 use rdma_sys::*;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
 /// The address of a queue pair names its GID by one byte.
@@ -58,6 +59,12 @@ impl Device {
     /// For verbs on this device, as long as `self` lives.
     pub(super) fn context(&self) -> *mut ibv_context {
         self.context.as_ptr()
+    }
+
+    /// Readable when the device has an event to tell.
+    pub(super) fn event_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the device is open as long as the borrow lasts, and its descriptor with it.
+        unsafe { BorrowedFd::borrow_raw((*self.context()).async_fd) }
     }
 
     /// The kernel's name for it, such as `mlx5_0`.

@@ -2,8 +2,10 @@
 //!
 //! Each message says what is wrong and, behind the first "; ", what to do about it.
 
+use super::failure::LinkFailure;
 use super::memlock::LockedMemory;
 use crate::error::{Classify, ExitCode, Severity};
+use crate::id::NodeId;
 use std::io;
 
 /// Verbs that cannot be used, or not as asked for.
@@ -122,6 +124,40 @@ pub enum VerbsError {
         /// What is locked, and what may be.
         locked: LockedMemory,
     },
+    /// The other end of a link cannot be connected to.
+    #[error("no verbs link to {peer}: {reason}; --transport tcp does without")]
+    Endpoint {
+        /// The peer.
+        peer: NodeId,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No slot or receive is left for another peer.
+    #[error("no verbs link to {peer}: {links} stand, and {reason}; give a server more shards, or use --transport tcp")]
+    Links {
+        /// The peer.
+        peer: NodeId,
+        /// Links that stand.
+        links: usize,
+        /// What is used up.
+        reason: String,
+    },
+    /// A link that stood broke.
+    #[error("verbs link to {peer}: {failure}; it is made anew with the connection")]
+    Link {
+        /// The peer.
+        peer: NodeId,
+        /// What ended it.
+        failure: LinkFailure,
+    },
+    /// The device cannot be used any more.
+    #[error("RDMA device {device} is out of use: {reason}; restart the node when it is mended")]
+    OutOfUse {
+        /// The device.
+        device: String,
+        /// What happened.
+        reason: String,
+    },
     /// A setting that means nothing.
     #[error("{name} is `{value}`; {expected}")]
     Setting {
@@ -167,7 +203,10 @@ impl Classify for VerbsError {
     fn severity(&self) -> Severity {
         match self {
             // A link that is down may come up, and an address may still be on its way.
-            VerbsError::NoActivePort { .. } | VerbsError::NoGid { .. } => Severity::Retryable,
+            VerbsError::NoActivePort { .. }
+            | VerbsError::NoGid { .. }
+            | VerbsError::Links { .. }
+            | VerbsError::Link { .. } => Severity::Retryable,
             _ => Severity::Fatal,
         }
     }
@@ -179,7 +218,8 @@ impl Classify for VerbsError {
             | VerbsError::GidIndex { .. }
             | VerbsError::Mtu { .. }
             | VerbsError::Setting { .. } => ExitCode::Usage,
-            VerbsError::Limit { .. } => ExitCode::Limit,
+            VerbsError::Limit { .. } | VerbsError::Links { .. } => ExitCode::Limit,
+            VerbsError::Link { .. } => ExitCode::NodeLost,
             _ => ExitCode::CannotStart,
         }
     }
@@ -210,6 +250,10 @@ mod tests {
             VerbsError::Mtu { device: device(), port: 1, wanted: 4096, active: 1024 },
             VerbsError::Limit { device: device(), what: "pieces", wanted: 9, max: 3 },
             VerbsError::MemoryLock { bytes: 1 << 20, locked },
+            VerbsError::Endpoint { peer: NodeId::worker(1), reason: "it has no GID".to_owned() },
+            VerbsError::Links { peer: NodeId::worker(1), links: 99, reason: "no slot is free".to_owned() },
+            VerbsError::Link { peer: NodeId::worker(1), failure: LinkFailure::Port(1) },
+            VerbsError::OutOfUse { device: device(), reason: "IBV_EVENT_DEVICE_FATAL".to_owned() },
             VerbsError::Setting { name: "PARASHARD_GID_INDEX", value: "x".to_owned(), expected: "set it to a number" },
         ];
         for error in &all {
@@ -218,6 +262,6 @@ mod tests {
             assert!(wrong.len() > 10 && remedy.len() > 10 && !text.contains('\n'), "{text}");
         }
         let retryable = all.iter().filter(|error| error.severity() == Severity::Retryable).count();
-        assert_eq!(retryable, 2);
+        assert_eq!(retryable, 4);
     }
 }
