@@ -8,8 +8,8 @@ use parashard::transport::fabric::{FabricTransport, LinkKind, LinkSettings, Tran
 use parashard::transport::tcp::TcpConfig;
 use parashard::transport::{Incoming, Transport};
 use parashard::wire::{Header, Kind, TxFrame};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const JOB: JobId = JobId(7);
