@@ -259,7 +259,6 @@ mod tests {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
-            links: crate::node::LinkSettings::default(),
             placement: Placement::default(),
             links: LinkSettings::default(),
         };
