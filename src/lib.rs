@@ -18,7 +18,7 @@
 //! |---|---|
 //! | [`id`] [`limit`] [`error`] | typed ids · every bound in one place · error kinds and exit codes |
 //! | [`simd`] | kernels: scalar oracle, AVX2, AVX-512; the same bits on all |
-//! | [`memory`] | buffers with an owner, slabs in huge pages, mapped files |
+//! | [`memory`] | buffers with an owner, slabs in huge pages on a memory node, mapped files |
 //! | [`keyspace`] | key ranges, maps over them, the hash ring of virtual servers, the partition table |
 //! | [`clock`] | what was applied: by key range and writer, a floor and the timestamps above it |
 //! | [`wire`] | the fixed header, borrowing views of a frame, control messages |
@@ -27,7 +27,7 @@
 //! | [`protocol`] | the sans-io core: worker, server and scheduler as state machines |
 //! | [`transport`] | fabrics behind one trait: tcp, sim |
 //! | [`node`] | the driver: one state machine on one transport; configuration, clock, model files |
-//! | [`launch`] | from an environment to the configuration of nodes; local processes |
+//! | [`launch`] | from an environment to the configuration of nodes; local processes, or threads of one |
 //! | [`client`] | what a worker program calls: `Cluster`, `Table`, `Pending` |
 //! | [`learn`] | data readers and learning algorithms, written on `client` alone |
 //! | [`cli`] | one file per subcommand |

@@ -10,9 +10,9 @@ use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::error::{ExitCode, Failure};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
-    Cast, Consistency, DType, Filters, JobConfig, LauncherWord, Layout, NodeConfig, NodeError, SchedulerHandle,
-    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, random, read_secret_file, run_server,
-    secret_from_environment,
+    Cast, Consistency, DType, Filters, JobConfig, LauncherWord, Layout, LinkSettings, NodeConfig, NodeError,
+    SchedulerHandle, SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, random, read_secret_file,
+    run_server, secret_from_environment,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,6 +54,8 @@ impl LocalJob {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
+            links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         let job = JobConfig { tables, writers: 1, program: Vec::new() };
         let cast = Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 };
@@ -114,6 +116,8 @@ impl Job {
             host: "bench".to_owned(),
             spin: wait.spin(),
             key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
+            links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         Ok(Job { worker: Some(Cluster::connect(&config, remote.rank)?), local: None, table: remote.table.clone() })
     }

@@ -7,8 +7,10 @@ mod bench;
 mod config;
 mod console;
 mod data;
+mod doctor;
 mod ear;
 mod evaluate;
+mod link;
 mod log;
 mod model;
 mod node;
@@ -61,6 +63,8 @@ enum Command {
     Worker(worker::WorkerArguments),
     /// Run a microbenchmark.
     Bench(bench::BenchArguments),
+    /// Tell what of this machine a job would use, and try it.
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Runs the program; returns its exit code.
@@ -109,6 +113,7 @@ fn dispatch(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Failure> 
         Command::Server(server) => server::run(server),
         Command::Worker(worker) => worker::run(worker),
         Command::Bench(bench) => bench::run(bench),
+        Command::Doctor(doctor) => doctor::run(doctor),
     }
 }
 

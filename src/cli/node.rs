@@ -4,7 +4,11 @@ use crate::error::{ExitCode, Failure};
 use crate::id::JobId;
 use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
-use crate::node::{NodeConfig, SECRET_VARIABLE, Secret, has_lifeline, read_secret_file, secret_from_environment};
+use crate::memory::HugePages;
+use crate::node::{
+    LinkSettings, NodeConfig, Placement, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file,
+    secret_from_environment,
+};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +37,9 @@ pub(super) struct NodeOptions {
     /// Name of this host among the job's hosts.
     #[arg(long, env = "PARASHARD_HOST_ID", value_name = "NAME")]
     host_id: Option<String>,
+    /// Pages of payload memory: explicit ones from the machine's reserve, transparent ones, or auto: what there is.
+    #[arg(long, env = "PARASHARD_HUGE_PAGES", value_name = "KIND", default_value = "auto")]
+    huge_pages: HugePages,
 }
 
 fn job_id(text: &str) -> Result<u64, String> {
@@ -68,6 +75,8 @@ impl NodeOptions {
             host: self.host_id.clone().unwrap_or_else(host_id),
             spin: Duration::from_micros(spin_us),
             key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
+            links: LinkSettings::default(),
+            placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
         })
     }
 
@@ -96,6 +105,24 @@ impl NodeOptions {
             }
         }
     }
+}
+
+/// The configuration of nodes that are threads of this process, of a job whose id and secret nobody else knows.
+pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeConfig, Failure> {
+    let secret = Secret::from_bytes(&random::<32>()?)
+        .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot draw a secret: {error}")))?;
+    Ok(NodeConfig {
+        job: JobId(u64::from_le_bytes(random()?)),
+        secret,
+        listen: "127.0.0.1:0".to_owned(),
+        advertise: None,
+        scheduler: String::new(),
+        host: host_id(),
+        spin: Duration::from_micros(spin_us),
+        key_cache_bytes,
+        links: LinkSettings::default(),
+        placement: Placement::default(),
+    })
 }
 
 fn missing(what: &str) -> Failure {

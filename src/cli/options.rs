@@ -4,6 +4,7 @@
 //! them together in the order flag, environment, file, default.
 
 use crate::learn::data::Format;
+use crate::node::TransportChoice;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -95,6 +96,9 @@ options! {
         /// Worker processes [default: 1].
         #[arg(long, env = "PARASHARD_WORKERS", value_name = "W")]
         workers: u32,
+        /// Run scheduler, servers and workers as threads of one process [default: false].
+        #[arg(long, env = "PARASHARD_IN_PROCESS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        in_process: bool,
         /// Copies of each key range beside its owner's [default: 0, the only choice so far].
         #[arg(long, env = "PARASHARD_REPLICAS", value_name = "K")]
         replicas: u32,
@@ -111,9 +115,18 @@ options! {
         /// Bytes that each shard keeps of key lists, for the filter key_cache [default: 1073741824].
         #[arg(long, env = "PARASHARD_KEY_CACHE_BYTES", value_name = "BYTES")]
         key_cache_bytes: usize,
-        /// Fabric [default: auto].
+        /// How data travels between servers and workers: shm, verbs or tcp, or the fastest there is [default: auto].
         #[arg(long, env = "PARASHARD_TRANSPORT", value_enum)]
         transport: TransportOption,
+        /// RDMA device, or device:port, of verbs links [default: the nearest that is up].
+        #[arg(long, env = "PARASHARD_VERBS_DEVICE", value_name = "NAME")]
+        verbs_device: String,
+        /// Entry of the port's GID table [default: RoCE v2 with an IPv4 address first].
+        #[arg(long, env = "PARASHARD_GID_INDEX", value_name = "I")]
+        gid_index: u32,
+        /// Traffic class of verbs packets; its upper six bits are the DSCP [default: 0].
+        #[arg(long, env = "PARASHARD_TRAFFIC_CLASS", value_name = "0..255")]
+        traffic_class: u8,
         /// Microseconds to look for messages before sleeping, while they come in quick succession
         /// [default: 50; 0 in `train` with more shards and workers than cores].
         #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US")]
@@ -189,5 +202,19 @@ pub(super) enum WorkerLossOption {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum TransportOption {
     Auto,
+    Verbs,
+    Shm,
     Tcp,
+}
+
+impl TransportOption {
+    /// The choice that the option stands for.
+    pub(super) fn choice(self) -> TransportChoice {
+        match self {
+            TransportOption::Auto => TransportChoice::Auto,
+            TransportOption::Verbs => TransportChoice::Verbs,
+            TransportOption::Shm => TransportChoice::Shm,
+            TransportOption::Tcp => TransportChoice::Tcp,
+        }
+    }
 }

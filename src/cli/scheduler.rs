@@ -16,8 +16,8 @@ use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_
 use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
 use crate::node::{
-    Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, SavePlan, SchedulerPlan, SchedulerProcess,
-    TableSpec, UpdateFunction, check_target,
+    Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan, SchedulerPlan,
+    SchedulerProcess, TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,29 +41,44 @@ pub(super) struct SchedulerArguments {
 pub(super) fn run(arguments: &SchedulerArguments) -> Result<u8, Failure> {
     let begin_at = begin_at();
     let settings = arguments.job.settings()?;
-    let ear = Ear::open(arguments.node.job_dir())?;
-    let config = arguments.node.config(true, settings.spin_us)?;
-    check_outputs(&settings, config.job)?;
-    let progress = Arc::new(Mutex::new(Progress::default()));
-    let plan = plan(&settings, &progress)?;
-    let process = SchedulerProcess::open(&config, plan)?;
-    if let Some(dir) = arguments.node.job_dir() {
-        dir.announce_scheduler(process.address())?;
+    if settings.in_process {
+        return Err(Failure::new(ExitCode::Usage, "--in-process is for `train`, which starts all roles itself"));
     }
-    ear.turn_to(process.handle());
+    let dir = arguments.node.job_dir();
+    let ear = Ear::open(dir.clone())?;
+    let config = arguments.node.config(true, settings.spin_us)?;
+    let (end, progress) = run_job(&settings, &config, |process| {
+        dir.iter().try_for_each(|dir| dir.announce_scheduler(process.address()))?;
+        ear.turn_to(process.handle());
+        Ok(())
+    })?;
+    // A launcher that is gone cannot clean up after itself.
+    if let Some(dir) = dir.filter(|_| end.launcher_gone) {
+        dir.remove();
+    }
+    tell(&settings, &progress, &end, begin_at)
+}
+
+/// Runs the job; `listening` is called when nodes may join.
+pub(super) fn run_job(
+    settings: &JobSettings,
+    config: &NodeConfig,
+    listening: impl FnOnce(&SchedulerProcess) -> Result<(), Failure>,
+) -> Result<(JobEnd, Progress), Failure> {
+    check_outputs(settings, config.job)?;
+    let progress = Arc::new(Mutex::new(Progress::default()));
+    let plan = plan(settings, &progress)?;
+    let process = SchedulerProcess::open(config, plan)?;
+    listening(&process)?;
     let display = ProgressDisplay::start(Arc::clone(&progress), settings.passes);
     let end = process.run();
     display.stop();
-    let end = end?;
-    // A launcher that is gone cannot clean up after itself.
-    if let Some(dir) = arguments.node.job_dir().filter(|_| end.launcher_gone) {
-        dir.remove();
-    }
-    tell(&settings, &progress.lock().unwrap_or_else(PoisonError::into_inner), &end, begin_at)
+    let progress = std::mem::take(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((end?, progress))
 }
 
 /// Prints the summary, writes the JSON, and says why a job ended early.
-fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64) -> Result<u8, Failure> {
+pub(super) fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64) -> Result<u8, Failure> {
     let facts = SummaryFacts {
         seconds: seconds_since_1970() - begin_at,
         passes: settings.passes,
@@ -187,6 +202,6 @@ fn begin_at() -> f64 {
     told.map_or_else(seconds_since_1970, |nanoseconds| nanoseconds / 1e9)
 }
 
-fn seconds_since_1970() -> f64 {
+pub(super) fn seconds_since_1970() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -1,13 +1,14 @@
 //! `parashard server`
 
 use super::console::tell_error;
+use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::settings::{KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
 use crate::client::Shutdown;
 use crate::error::Failure;
 use crate::launch::{JobDir, Member};
 use crate::limit;
-use crate::node::{LauncherWord, NodeConfig, has_lifeline, run_server, watch_lifeline};
+use crate::node::{LauncherWord, NodeConfig, Pinning, Placement, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
 /// Arguments of `parashard server`.
@@ -15,6 +16,8 @@ use clap::Args;
 pub(super) struct ServerArguments {
     #[command(flatten)]
     node: NodeOptions,
+    #[command(flatten)]
+    links: LinkOptions,
     /// Which of the job's servers this is, from 0.
     #[arg(long, env = "PARASHARD_RANK", value_name = "I")]
     rank: u32,
@@ -27,6 +30,10 @@ pub(super) struct ServerArguments {
     /// Bytes that each shard keeps of key lists, for the filter key_cache.
     #[arg(long, env = KEY_CACHE_VARIABLE, value_name = "BYTES", default_value_t = limit::SHARD_KEY_CACHE_BYTES)]
     key_cache_bytes: usize,
+    /// Processors of the shards: numbers separated by commas, none, or auto: next to the network adapter where
+    /// there are several memory nodes, and memory from there.
+    #[arg(long, env = "PARASHARD_PIN", value_name = "auto|none|LIST", default_value = "auto")]
+    pin: Pinning,
 }
 
 /// Serves until the job ends.
@@ -38,7 +45,9 @@ pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
 
 fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
-    let config = NodeConfig { key_cache_bytes: arguments.key_cache_bytes, ..config };
+    let placement = Placement { pinning: arguments.pin.clone(), ..config.placement };
+    let (key_cache_bytes, links) = (arguments.key_cache_bytes, arguments.links.settings()?);
+    let config = NodeConfig { key_cache_bytes, links, placement, ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

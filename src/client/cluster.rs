@@ -29,7 +29,7 @@ impl Cluster {
     /// # Errors
     /// When the scheduler cannot be found, refuses, or ends the job.
     pub fn connect(config: &NodeConfig, rank: u32) -> Result<Cluster, ClientError> {
-        let pool = Pool::unbounded();
+        let pool = config.placement.pool(None);
         let shared = Shared::new(node::open_worker(config, rank, &pool)?);
         let job = shared.wait_for(|inner| inner.welcomed.then(|| inner.worker().job().cloned()).flatten())?;
         let behind = Arc::clone(&shared);
@@ -175,6 +175,7 @@ impl Cluster {
             retries: traffic.retries,
             lists_named: traffic.keys_omitted,
             lists_missed: traffic.keys_needed,
+            links: inner.driver.transport().link_counts(),
             waited: inner.waited,
         }
     }

@@ -9,7 +9,7 @@
 //! and takes over only when none has been for [`QUIET`].
 
 use super::error::ClientError;
-use crate::node::{self, Waker, Worker, WorkerDriver, WorkerEvent};
+use crate::node::{self, LinkCounts, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,8 @@ pub struct Statistics {
     pub lists_named: u64,
     /// Of these, how many had to be sent again with the keys.
     pub lists_missed: u64,
+    /// How the data of this worker and its servers travels now.
+    pub links: LinkCounts,
     /// Time spent waiting for answers.
     pub waited: Duration,
 }

@@ -1,5 +1,6 @@
 //! The job's folder: what the launcher hands to its nodes without a command line or a log seeing it.
 
+use super::member::Member;
 use crate::error::Failure;
 use crate::id::JobId;
 use crate::node::{NodeError, Secret, create_secret_file, random, read_secret_file};
@@ -15,17 +16,6 @@ pub const JOB_DIR_VARIABLE: &str = "PARASHARD_JOB_DIR";
 const SECRET_FILE: &str = "secret";
 const JOB_FILE: &str = "job";
 const ADDRESS_FILE: &str = "scheduler";
-
-/// A process of the job, by its role and rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Member {
-    /// The one scheduler.
-    Scheduler,
-    /// A server with its rank.
-    Server(u32),
-    /// A worker with its rank.
-    Worker(u32),
-}
 
 /// The folder of one job.
 #[derive(Debug, Clone)]

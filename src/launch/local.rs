@@ -4,16 +4,16 @@
 //! alone, and the read end of a pipe as its standard input: the lifeline. Whatever ends the launcher
 //! closes the pipes, and a child whose pipe ends goes too. The launcher watches its children, tells
 //! the scheduler when one ends early, passes signals to it, and kills whoever has not left
-//! [`LEAVE_TIMEOUT`] after the scheduler, or after a second signal.
+//! `LEAVE_TIMEOUT` after the scheduler, or after a second signal.
 //!
 //! A child that has ended stays a zombie until this process reads its status, so that a process id
 //! is never another process's while anybody here may still signal it.
 
-use super::job_dir::{JOB_DIR_VARIABLE, JobDir, Member};
+use super::job_dir::{JOB_DIR_VARIABLE, JobDir};
+use super::member::{LEAVE_TIMEOUT, Member, end_words, remove_drafts, tell_error};
 use super::signal::watch_stop_signals;
 use crate::error::{ExitCode, Failure};
-use crate::id::NodeId;
-use crate::node::{LIFELINE_VARIABLE, LauncherWord, NodeError, SECRET_VARIABLE, remove_draft, start_thread};
+use crate::node::{LIFELINE_VARIABLE, LauncherWord, NodeError, SECRET_VARIABLE, start_thread};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,8 +24,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long children may stay after the scheduler has left, and the scheduler after a second signal.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the kernel may take to end a killed child.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 /// What this process's environment may hold of another job's nodes; the children are told otherwise.
@@ -179,19 +177,7 @@ impl Family {
 
     /// Tells the scheduler of a process that has ended: why, if it could tell, and else how.
     fn tell_ended(&mut self, job: &LocalJob, member: Member, failure: Option<Failure>, reason: &str) {
-        let nodes = match member {
-            Member::Scheduler => return,
-            Member::Server(rank) => (0..job.shards).map(|shard| NodeId::server(rank, shard)).collect(),
-            Member::Worker(rank) => vec![NodeId::worker(rank)],
-        };
-        for NodeId(node) in nodes {
-            self.tell(&match &failure {
-                Some(Failure { exit_code, message }) => {
-                    LauncherWord::Failed { node, exit_code: *exit_code, message: message.clone() }
-                }
-                None => LauncherWord::Died { node, reason: reason.to_owned() },
-            });
-        }
+        end_words(member, job.shards, failure.as_ref(), reason).iter().for_each(|word| self.tell(word));
     }
 
     fn tell(&mut self, word: &LauncherWord) {
@@ -268,11 +254,6 @@ fn scheduler_code(status: &std::io::Result<ExitStatus>, job: &LocalJob, dir: &Jo
 /// Removes what a scheduler has left that was killed while it wrote.
 fn clean_up(job: &LocalJob, dir: &JobDir) {
     if let Ok(id) = dir.job() {
-        job.targets.iter().for_each(|target| remove_draft(target, id));
+        remove_drafts(&job.targets, id);
     }
-}
-
-fn tell_error(message: &str) {
-    // Whoever closed standard error does not want to know.
-    let _ = writeln!(std::io::stderr(), "parashard: error: {message}");
 }

@@ -1,6 +1,7 @@
 //! A worker's accounts of its units, and its figures.
 
 use super::metric::ScoreCount;
+use crate::client::LinkCounts;
 use serde::{Deserialize, Serialize};
 
 /// Figures of one worker, summed since it joined.
@@ -18,6 +19,8 @@ pub struct WorkerFigures {
     pub lists_named: u64,
     /// Of these, how many had to be sent again with the keys.
     pub lists_missed: u64,
+    /// How the data of the worker and its servers travels.
+    pub links: LinkCounts,
     /// Seconds spent waiting for answers of servers.
     pub seconds_waiting: f64,
     /// Seconds spent waiting for rows.

@@ -2,6 +2,7 @@
 
 use super::progress::{Pass, Progress};
 use super::report::WorkerFigures;
+use crate::client::LinkCounts;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -97,6 +98,10 @@ impl Summary {
         self.add("bytes_pushed", json!(pushed), megabytes(pushed));
         self.add("bytes_asked", json!(asked), format!("{} (questions for values)", megabytes(asked)));
         self.add("bytes_pulled", json!(pulled), megabytes(pulled));
+        let links = workers().fold(LinkCounts::default(), |links, worker| links.plus(worker.links));
+        let named: Vec<String> = links.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let counts: Map<String, Value> = links.iter().map(|(kind, count)| (kind.to_string(), json!(count))).collect();
+        self.add("links", Value::Object(counts), named.join(", "));
         let of_passes = |bytes: fn(&Pass) -> u64| progress.passes.iter().map(bytes).collect::<Vec<u64>>();
         self.fields.insert("bytes_sent_per_pass".to_owned(), json!(of_passes(|pass| pass.bytes_sent)));
         self.fields.insert("bytes_received_per_pass".to_owned(), json!(of_passes(|pass| pass.bytes_received)));

@@ -271,6 +271,7 @@ impl<'a> Worker<'a> {
         self.figures.retries = statistics.retries;
         self.figures.lists_named = statistics.lists_named;
         self.figures.lists_missed = statistics.lists_missed;
+        self.figures.links = statistics.links;
         self.figures.seconds_waiting = statistics.waited.as_secs_f64();
         self.figures
     }

@@ -28,9 +28,11 @@ mod counted;
 mod landing;
 mod lent;
 mod mapped;
+pub mod numa;
 mod pinned;
 mod pool;
 mod shared_bytes;
+mod slab;
 
 pub use adopted::SlabHold;
 pub use array::Array;
@@ -41,6 +43,7 @@ pub use lent::{LendScope, Lent};
 pub use mapped::MappedFile;
 pub use pool::{Pool, PoolUsage, SlabInfo};
 pub use shared_bytes::SharedBytes;
+pub use slab::{HugePages, PoolConfig};
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;

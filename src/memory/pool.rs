@@ -3,7 +3,8 @@
 use super::adopted::Adopted;
 use super::buffer::Block;
 use super::counted::Shell;
-use memmap2::{Advice, MmapMut, MmapOptions};
+use super::slab::{HUGE_PAGE_BYTES, PoolConfig, map_slab};
+use memmap2::MmapMut;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,13 +22,12 @@ const STEPS_MIN_BYTES: usize = CLASS_MIN_BYTES * STEPS;
 /// Slabs grow with the pool, from 256 KiB to 64 MiB, and start on huge-page borders where they can.
 const SLAB_MIN_BYTES: usize = 256 << 10;
 const SLAB_MAX_BYTES: usize = 64 << 20;
-const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Hands out [`Block`]s of anonymous memory and takes them back. Shared by handle, safe from any thread.
 #[derive(Debug)]
 pub struct Pool {
     state: Mutex<State>,
-    bytes_max: usize,
+    config: PoolConfig,
 }
 
 #[derive(Debug)]
@@ -74,12 +74,20 @@ pub struct SlabInfo {
     pub start: usize,
     /// Bytes from there.
     pub bytes: usize,
+    /// Whether it is memory of the program, which retires; see [`Pool::retired`].
+    pub is_adopted: bool,
 }
 
 impl Pool {
     /// A pool that maps at most `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Pool> {
+        Pool::open(PoolConfig { bytes_max, ..PoolConfig::default() })
+    }
+
+    /// A pool whose memory comes from where `config` says.
+    #[must_use]
+    pub fn open(config: PoolConfig) -> Arc<Pool> {
         let state = State {
             slabs: Vec::new(),
             places: BTreeMap::new(),
@@ -91,7 +99,7 @@ impl Pool {
             used_bytes: 0,
             shells: Vec::new(),
         };
-        Arc::new(Pool { state: Mutex::new(state), bytes_max })
+        Arc::new(Pool { state: Mutex::new(state), config })
     }
 
     /// A pool bounded only by the machine.
@@ -122,12 +130,12 @@ impl Pool {
 
     fn block_of_class(self: &Arc<Pool>, class: usize, bytes: usize) -> Block {
         let capacity = class_bytes(class);
-        let start = self.lock().take(class, self.bytes_max);
+        let start = self.lock().take(class, &self.config);
         match start {
             Some(Address(start)) => Block::new(start, capacity, bytes, Arc::clone(self)),
             None => panic!(
                 "out of memory: a block of {capacity} bytes does not fit below the pool's limit of {} bytes",
-                self.bytes_max
+                self.config.bytes_max
             ),
         }
     }
@@ -178,26 +186,26 @@ impl State {
     }
 
     /// Names a new slab.
-    pub(super) fn add_place(&mut self, start: usize, bytes: usize) {
-        self.places.insert(start, SlabInfo { index: self.slab_count, start, bytes });
+    pub(super) fn add_place(&mut self, start: usize, bytes: usize, is_adopted: bool) {
+        self.places.insert(start, SlabInfo { index: self.slab_count, start, bytes, is_adopted });
         self.slab_count += 1;
     }
 
-    fn take(&mut self, class: usize, bytes_max: usize) -> Option<Address> {
+    fn take(&mut self, class: usize, config: &PoolConfig) -> Option<Address> {
         let capacity = class_bytes(class);
         let address = match self.free[class].pop() {
             Some(address) => address,
-            None => self.cut(capacity, bytes_max)?,
+            None => self.cut(capacity, config)?,
         };
         self.used_bytes += capacity;
         Some(address)
     }
 
     /// Cuts a fresh block from the newest slab, or from a new one.
-    fn cut(&mut self, capacity: usize, bytes_max: usize) -> Option<Address> {
+    fn cut(&mut self, capacity: usize, config: &PoolConfig) -> Option<Address> {
         if self.rest.is_none_or(|(_, bytes)| bytes < capacity) {
             self.shelve_rest();
-            self.map_slab(capacity, bytes_max)?;
+            self.map_slab(capacity, config)?;
         }
         let (Address(start), bytes) = self.rest?;
         // SAFETY: `capacity <= bytes`, and `start..start + bytes` lies inside one slab.
@@ -219,20 +227,22 @@ impl State {
         }
     }
 
-    fn map_slab(&mut self, capacity: usize, bytes_max: usize) -> Option<()> {
-        let wanted = self.slab_bytes.clamp(SLAB_MIN_BYTES, SLAB_MAX_BYTES).next_power_of_two();
-        let bytes = capacity.max(wanted);
-        if self.slab_bytes.checked_add(bytes)? > bytes_max {
+    fn map_slab(&mut self, capacity: usize, config: &PoolConfig) -> Option<()> {
+        let least = if config.huge_pages.is_explicit() { HUGE_PAGE_BYTES } else { SLAB_MIN_BYTES };
+        let wanted = self.slab_bytes.clamp(least, SLAB_MAX_BYTES).next_power_of_two();
+        let mut bytes = capacity.max(wanted);
+        let left = config.bytes_max - self.slab_bytes;
+        if bytes > HUGE_PAGE_BYTES {
+            // Whole huge pages, where that is no reason to refuse.
+            bytes = Some(bytes.next_multiple_of(HUGE_PAGE_BYTES)).filter(|&whole| whole <= left).unwrap_or(bytes);
+        }
+        if bytes > left {
             return None;
         }
-        let mut slab = MmapOptions::new().len(bytes).map_anon().ok()?;
-        if bytes >= HUGE_PAGE_BYTES {
-            // Huge pages are a wish: a kernel without them leaves small pages, which work as well.
-            let _ = slab.advise(Advice::HugePage);
-        }
+        let mut slab = map_slab(bytes, config)?;
         let start = NonNull::new(slab.as_mut_ptr())?;
         self.slab_bytes += bytes;
-        self.add_place(start.as_ptr() as usize, bytes);
+        self.add_place(start.as_ptr() as usize, bytes, false);
         self.slabs.push(slab);
         self.rest = Some((Address(start), bytes));
         Some(())

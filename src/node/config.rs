@@ -1,7 +1,9 @@
 //! What a node must know before it can join: the same few facts for all three roles.
 
 use super::error::NodeError;
+use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +27,10 @@ pub struct NodeConfig {
     pub spin: Duration,
     /// Bytes that each shard of a server keeps of key lists, positions included; others keep none.
     pub key_cache_bytes: usize,
+    /// How pairs of servers and workers choose the way of their data.
+    pub links: LinkSettings,
+    /// Which processors and which memory.
+    pub placement: Placement,
 }
 
 impl fmt::Debug for NodeConfig {

@@ -54,6 +54,12 @@ impl<M: Machine, T: Transport> Driver<M, T> {
     }
 
     /// The transport, for what its trait does not show.
+    #[must_use]
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// The transport, for changes that its trait does not show.
     pub fn transport_mut(&mut self) -> &mut T {
         &mut self.transport
     }

@@ -5,6 +5,7 @@
 //! * `scheduler`   the scheduler process: its driver, the model's files, the launcher's words.
 //! * `worker`      opens a worker's driver; `client` runs it on the caller's thread.
 //! * `model_file`  the model file: laid out by the scheduler, written by the shards in parallel.
+//! * `placement`   which processor a shard runs on, and which memory is its own.
 //! * `lifeline`    the launcher's words, and its end.
 //!
 //! Nothing is shared between shards but the process; a node's thread owns its driver, and the driver
@@ -15,6 +16,7 @@ mod driver;
 mod error;
 mod lifeline;
 mod model_file;
+mod placement;
 mod scheduler;
 mod secret;
 mod server;
@@ -28,6 +30,7 @@ pub use driver::Driver;
 pub use error::NodeError;
 pub use lifeline::{LIFELINE_VARIABLE, LauncherWord, has_lifeline, watch_lifeline};
 pub use model_file::{LoadPlan, SavePlan, check_target, remove_draft};
+pub use placement::{Pinning, Placement};
 pub use scheduler::{JobEnd, SchedulerHandle, SchedulerPlan, SchedulerProcess};
 pub use secret::{SECRET_VARIABLE, create_secret_file, read_secret_file, secret_from_environment};
 pub use server::run_server;
@@ -38,6 +41,7 @@ pub use worker::{WorkerDriver, open_worker};
 pub use crate::protocol::scheduler::{Cast, Offer, Workload};
 pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
 pub use crate::transport::Waker;
+pub use crate::transport::fabric::{LinkCounts, LinkKind, LinkSettings, TransportChoice};
 pub use crate::transport::handshake::Secret;
 pub use crate::wire::{
     Adagrad, Adam, Consistency, DType, Filters, Ftrl, JobConfig, Layout, Prox, Sgd, TableSpec, UpdateFunction,

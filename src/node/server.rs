@@ -3,15 +3,16 @@
 use super::config::NodeConfig;
 use super::driver::Driver;
 use super::error::NodeError;
+use super::placement::{Seat, seats};
 use super::shard_files::ShardFiles;
 use super::thread::no_thread;
 use super::time::now;
+use crate::error::Classify;
 use crate::id::NodeId;
-use crate::memory::Pool;
 use crate::protocol::Identity;
 use crate::protocol::server::{Server, ServerEvent};
-use crate::transport::Transport;
-use crate::transport::tcp::TcpTransport;
+use crate::transport::fabric::FabricTransport;
+use crate::transport::{Transport, TransportError};
 use crate::wire::Shutdown;
 use std::sync::mpsc;
 use std::thread::Builder;
@@ -25,13 +26,16 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// # Errors
 /// When a shard cannot start or its poller fails.
 pub fn run_server(config: &NodeConfig, rank: u32, shards: u8) -> Result<Shutdown, NodeError> {
-    let drivers: Result<Vec<_>, _> = (0..shards).map(|shard| open_shard(config, NodeId::server(rank, shard))).collect();
-    let drivers = drivers?;
+    let seats = seats(&config.placement.pinning, rank, shards)?;
+    let open = |(shard, seat)| Ok((open_shard(config, NodeId::server(rank, shard), seat)?, seat));
+    let drivers = (0..shards).zip(seats).map(open).collect::<Result<Vec<_>, NodeError>>()?;
     let outcomes = std::thread::scope(|scope| {
-        let start = |driver| {
+        let start = |(driver, seat): (ShardDriver, Seat)| {
             let (begin, begun) = mpsc::channel();
             // None runs before all are there: a shard whose neighbour cannot start would serve for ever.
-            let run = move || begun.recv().map_or_else(|_| Err(stillborn(rank)), |()| run_shard(driver));
+            let run = move || {
+                begun.recv().map_or_else(|_| Err(stillborn(rank)), |()| seat.take().and_then(|()| run_shard(driver)))
+            };
             let thread = Builder::new().name(format!("shard of {rank}")).spawn_scoped(scope, run);
             thread.map(|thread| (begin, thread)).map_err(no_thread)
         };
@@ -62,12 +66,12 @@ fn stillborn(rank: u32) -> NodeError {
 }
 
 /// A shard on its fabric.
-type ShardDriver = Driver<Server, TcpTransport>;
+type ShardDriver = Driver<Server, FabricTransport>;
 
-fn open_shard(config: &NodeConfig, node: NodeId) -> Result<ShardDriver, NodeError> {
-    let pool = Pool::unbounded();
+fn open_shard(config: &NodeConfig, node: NodeId, seat: Seat) -> Result<ShardDriver, NodeError> {
+    let pool = config.placement.pool(seat.node);
     let (incarnation, transport) = config.transport(node, true, &pool)?;
-    let transport = TcpTransport::open(transport)?;
+    let transport = FabricTransport::open(transport, &config.links)?;
     let address = config.advertised(transport.local_address().as_deref())?;
     let identity = Identity::new(node, config.job, incarnation);
     tracing::info!(%node, address, "listening");
@@ -94,8 +98,18 @@ fn run_shard(mut driver: ShardDriver) -> Result<Shutdown, NodeError> {
                 }
             }
         }
-        driver.wait(now(), None)?;
+        if let Err(error) = driver.wait(now(), None) {
+            return Err(give_up(&mut driver, error));
+        }
     }
+}
+
+/// Tells the scheduler why this shard cannot go on; other shards of the process end with the job.
+fn give_up(driver: &mut ShardDriver, error: TransportError) -> NodeError {
+    let why = Shutdown { exit_code: error.exit_code() as u8, message: error.to_string() };
+    driver.machine_mut().fail(why);
+    driver.flush(now());
+    error.into()
 }
 
 /// Lets the goodbye leave before the process ends.

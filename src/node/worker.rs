@@ -8,11 +8,11 @@ use crate::id::NodeId;
 use crate::memory::Pool;
 use crate::protocol::Identity;
 use crate::protocol::worker::Worker;
-use crate::transport::tcp::TcpTransport;
+use crate::transport::fabric::FabricTransport;
 use std::sync::Arc;
 
 /// A worker on its fabric.
-pub type WorkerDriver = Driver<Worker, TcpTransport>;
+pub type WorkerDriver = Driver<Worker, FabricTransport>;
 
 /// Opens the driver of worker `rank`. It begins to join with its first round.
 ///
@@ -21,7 +21,7 @@ pub type WorkerDriver = Driver<Worker, TcpTransport>;
 pub fn open_worker(config: &NodeConfig, rank: u32, pool: &Arc<Pool>) -> Result<WorkerDriver, NodeError> {
     let node = NodeId::worker(rank);
     let (incarnation, transport) = config.transport(node, false, pool)?;
-    let transport = TcpTransport::open(transport)?;
+    let transport = FabricTransport::open(transport, &config.links)?;
     let identity = Identity::new(node, config.job, incarnation);
     let worker = Worker::new(now(), identity, config.host.clone(), &config.scheduler, Arc::clone(pool));
     Ok(Driver::new(worker, transport))

@@ -14,9 +14,15 @@
 //!   until [`Transport::disconnect`]. Who is dead is decided elsewhere.
 //! * Only authenticated peers produce events; see [`handshake`].
 
+pub mod fabric;
 pub mod handshake;
+mod local;
+mod origin;
+pub mod ring;
+mod shm;
 pub mod sim;
 pub mod tcp;
+pub mod verbs;
 
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Incarnation, Nanos, NodeId};
@@ -135,6 +141,16 @@ pub enum TransportError {
     /// The system's poller fails.
     #[error("cannot wait for the network: {0}")]
     Poll(std::io::Error),
+    /// The transport that was asked for is not to be had between this node and a peer.
+    #[error("--transport {choice} cannot be met with {peer}: {reason}; choose another, or auto")]
+    Choice {
+        /// What was asked for.
+        choice: fabric::TransportChoice,
+        /// With whom.
+        peer: NodeId,
+        /// What is missing.
+        reason: String,
+    },
 }
 
 impl Classify for TransportError {

@@ -26,6 +26,8 @@ pub enum Kind {
     EndOfTimeReply = 6,
     /// A [`super::ControlMessage`] in the value block.
     Control = 7,
+    /// Between two fabrics, about a faster way for the pair's frames; no node sees it.
+    Setup = 8,
 }
 
 /// How a request ended; `Ok` in requests.

@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// `PSHD` in a little-endian dump.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PSHD");
 /// Changes with every change of the header or of a control message.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 128;
 
@@ -163,6 +163,7 @@ fn kind_of(number: u8) -> Option<Kind> {
         5 => Kind::PullReply,
         6 => Kind::EndOfTimeReply,
         7 => Kind::Control,
+        8 => Kind::Setup,
         _ => return None,
     })
 }

@@ -4,10 +4,13 @@ use crate::job::Job;
 use parashard::id::{Incarnation, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::memory::{Pool, TxBuf, take_copied_bytes};
-use parashard::node::{Driver, Keys, Request, TableSpec, WorkerDriver, WorkerEvent, now, open_worker, random};
+use parashard::node::{
+    Driver, Keys, LinkKind, Request, TableSpec, TransportChoice, WorkerDriver, WorkerEvent, now, open_worker, random,
+};
 use parashard::protocol::Identity;
 use parashard::protocol::server::{Server, ServerEvent};
-use parashard::transport::tcp::{TcpConfig, TcpTransport};
+use parashard::transport::fabric::FabricTransport;
+use parashard::transport::tcp::TcpConfig;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SHARD: NodeId = NodeId::server(0, 0);
 
 pub(crate) struct Pair {
-    pub(crate) server: Driver<Server, TcpTransport>,
+    pub(crate) server: Driver<Server, FabricTransport>,
     pub(crate) worker: WorkerDriver,
     /// Ends when the others do.
     _job: Job,
@@ -30,9 +33,14 @@ pub(crate) struct Copied {
 }
 
 impl Pair {
-    /// Both have joined the job of one table.
+    /// Both have joined the job of one table, over TCP.
     pub(crate) fn start(spec: TableSpec) -> Pair {
-        let job = Job::scheduler(vec![spec]);
+        Pair::linked(spec, TransportChoice::Tcp, LinkKind::Tcp)
+    }
+
+    /// Both have joined the job of one table, and their link is of this kind.
+    pub(crate) fn linked(spec: TableSpec, choice: TransportChoice, kind: LinkKind) -> Pair {
+        let job = Job::scheduler(vec![spec], choice);
         let pool = Pool::unbounded();
         let worker = open_worker(&job.config, 0, &pool).expect("opens");
         let mut pair = Pair { server: open_shard(&job), worker, _job: job };
@@ -40,7 +48,9 @@ impl Pair {
         pair.drive(|pair| {
             shard_is_there |= matches!(pair.server.poll_event(), Some(ServerEvent::Welcome));
             worker_is_there |= matches!(pair.worker.poll_event(), Some(WorkerEvent::Welcome));
-            shard_is_there && worker_is_there
+            let is_linked = pair.server.transport().link_kind(NodeId::worker(0)) == Some(kind)
+                && pair.worker.transport().link_kind(SHARD) == Some(kind);
+            shard_is_there && worker_is_there && is_linked
         });
         pair
     }
@@ -82,7 +92,7 @@ impl Pair {
     }
 }
 
-fn open_shard(job: &Job) -> Driver<Server, TcpTransport> {
+fn open_shard(job: &Job) -> Driver<Server, FabricTransport> {
     let pool = Pool::unbounded();
     let identity = Identity::new(SHARD, job.config.job, Incarnation(5));
     let config = TcpConfig {
@@ -96,7 +106,7 @@ fn open_shard(job: &Job) -> Driver<Server, TcpTransport> {
         random: Box::new(|| random().expect("random bytes")),
         spin: Duration::ZERO,
     };
-    let transport = TcpTransport::open(config).expect("loopback");
+    let transport = FabricTransport::open(config, &job.config.links).expect("loopback");
     let address = transport.local_address().expect("listens");
     let server = Server::new(now(), identity, address, "here".to_owned(), &job.config.scheduler, pool);
     Driver::new(server, transport)

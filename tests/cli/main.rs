@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod doctor;
 mod model;
 mod program;
 mod score;

@@ -5,8 +5,8 @@ use parashard::client::{Bf16, ClientError, Cluster, KeyList, Offer, Shutdown, Wo
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess,
-    Secret, TableSpec, UpdateFunction, run_server,
+    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig, SchedulerPlan,
+    SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -49,6 +49,8 @@ impl Job {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
+            links: LinkSettings::default(),
+            placement: parashard::node::Placement::default(),
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {

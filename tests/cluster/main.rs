@@ -10,6 +10,8 @@ mod client;
 mod death;
 mod filters;
 mod full_disk;
+mod in_process;
+mod link;
 mod outcome;
 mod proxy;
 mod rows;

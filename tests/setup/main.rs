@@ -34,21 +34,23 @@ const DNF: &str = "dnf install -y gcc glibc-devel pkgconf-pkg-config ca-certific
 /// What root has to run on each system for `goal`, one command a line.
 fn expected(system: &str, goal: &str) -> String {
     let lint = |packages: &str| if goal == "demo" { String::new() } else { format!(" {packages}") };
-    let apt = |rust: &str, linters: &str| format!("apt-get update\n{APT} {rust}{}\n", lint(linters));
+    let apt_install = format!("apt-get update\n{APT}{} libhwloc-dev libudev-dev", lint("libibverbs-dev"));
+    let dnf_install = format!("{DNF}{}", lint("rdma-core-devel"));
+    let apt = |rust: &str, linters: &str| format!("{apt_install} {rust}{}\n", lint(linters));
     match system {
         "debian-12" | "debian-13" => apt("cargo-web rustc-web", "rustfmt-web rust-web-clippy"),
         "ubuntu-25.10" => {
             let components = lint("--component rustfmt,clippy");
             format!(
-                "apt-get update\n{APT} rustup\n\
+                "{apt_install} rustup\n\
                  rustup toolchain install stable --profile minimal{components}\n"
             )
         }
         "ubuntu-22.04" | "ubuntu-24.04" => apt("cargo-1.89 rustc-1.89", "rustfmt-1.89 rust-1.89-clippy"),
         "rhel-8" => {
-            format!("dnf -y module enable rust-toolset:rhel8\n{DNF} rust-toolset{}\n", lint("rustfmt clippy"))
+            format!("dnf -y module enable rust-toolset:rhel8\n{dnf_install} rust-toolset{}\n", lint("rustfmt clippy"))
         }
-        "rhel-9" | "rocky-9" => format!("{DNF} rust-toolset{}\n", lint("rustfmt clippy")),
+        "rhel-9" | "rocky-9" => format!("{dnf_install} rust-toolset{}\n", lint("rustfmt clippy")),
         other => unreachable!("no expectation for {other}"),
     }
 }

@@ -34,6 +34,7 @@ use crate::memory::Pool;
 use crate::wire::TxFrame;
 use handshaking::Handshaking;
 use mio::net::TcpListener;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use peer::Peer;
 use session::Session;
@@ -41,14 +42,18 @@ use slots::Slots;
 use spin::Spin;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
 
 const WAKER: Token = Token(0);
 const LISTENER: Token = Token(1);
+/// All descriptors that somebody else has asked to be watched.
+const WATCHED: Token = Token(2);
 /// Tokens of connections: their slot and this.
-const FIRST_CONNECTION: usize = 2;
+const FIRST_CONNECTION: usize = 3;
 const EVENTS_PER_POLL: usize = 256;
 
 /// What a [`TcpTransport`] must be told.
@@ -105,6 +110,8 @@ pub struct TcpTransport {
     polled: bool,
     /// Whether the waker was used since the last wait.
     woken: bool,
+    /// Whether a watched descriptor has become readable.
+    signalled: bool,
 }
 
 #[derive(Debug)]
@@ -148,6 +155,7 @@ impl TcpTransport {
             pending: Vec::new(),
             polled: false,
             woken: false,
+            signalled: false,
         })
     }
 
@@ -163,6 +171,44 @@ impl TcpTransport {
         if let Some(session) = self.session_mut(peer) {
             session.cut();
         }
+    }
+
+    /// 32 unpredictable bytes.
+    pub(super) fn draw(&mut self) -> [u8; 32] {
+        (self.random)()
+    }
+
+    /// Watches one more descriptor: when it becomes readable, a wait ends and
+    /// [`take_signalled`](Self::take_signalled) says so. Closing the descriptor ends the watch.
+    pub(super) fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), WATCHED, Interest::READABLE)
+    }
+
+    /// Whether a watched descriptor has become readable since this was asked last.
+    pub(super) fn take_signalled(&mut self) -> bool {
+        std::mem::take(&mut self.signalled)
+    }
+
+    /// Reads nothing more from `peer` for now, or goes on. The end of its connection is seen all the same.
+    pub(super) fn pause(&mut self, peer: NodeId, paused: bool) {
+        let Some(slot) = self.peers.get(&peer).and_then(|peer| peer.session) else { return };
+        if let Some(Connection::Standing(session)) = self.connections.at_mut(slot)
+            && session.pause(paused)
+        {
+            self.readable.push_back(slot);
+        }
+    }
+
+    /// As [`Transport::wait`]. `look` is called at each turn of the polling and says whether there is
+    /// something elsewhere; `arm` is called once before the real sleep, asks for a signal at a watched
+    /// descriptor, and says whether there is something already.
+    pub(super) fn sleep_with(
+        &mut self,
+        timeout: Option<Duration>,
+        look: &mut dyn FnMut() -> bool,
+        arm: &mut dyn FnMut() -> bool,
+    ) -> Result<(), TransportError> {
+        self.sleep(timeout, look, arm).map_err(TransportError::Poll)
     }
 
     fn session_mut(&mut self, peer: NodeId) -> Option<&mut Session> {
@@ -228,7 +274,7 @@ impl Transport for TcpTransport {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), TransportError> {
-        self.sleep(timeout).map_err(TransportError::Poll)
+        self.sleep_with(timeout, &mut || false, &mut || false)
     }
 
     fn waker(&self) -> Waker {

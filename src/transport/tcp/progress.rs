@@ -1,11 +1,12 @@
 //! The loop of the fabric: what the poller says, what the clock says, and whose turn it is.
 
-use super::receiver::{Origin, Turn};
+use super::receiver::Turn;
 use super::spin::Look;
 use super::timers::Timer;
-use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER};
+use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER, WATCHED};
 use crate::id::Nanos;
 use crate::transport::Incoming;
+use crate::transport::origin::Origin;
 use mio::Events;
 use mio::event::Event;
 use std::io;
@@ -61,6 +62,9 @@ impl TcpTransport {
             && let Some(slot) = self.readable.pop_front()
         {
             let Some(Connection::Standing(session)) = self.connections.at_mut(slot) else { continue };
+            if session.hold_back() {
+                continue;
+            }
             let before = incoming.len();
             let origin = Origin { job: self.identity.job, peer: session.peer, pool: &self.pool };
             match session.read(&origin, incoming, budget.min(FRAMES_PER_TURN)) {
@@ -77,37 +81,61 @@ impl TcpTransport {
     }
 
     /// Polls for as long as `spin` says, then sleeps.
-    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn sleep(
+        &mut self,
+        timeout: Option<Duration>,
+        look: &mut dyn FnMut() -> bool,
+        arm: &mut dyn FnMut() -> bool,
+    ) -> io::Result<()> {
+        if look() {
+            // Whoever talks elsewhere all the time must not keep the poller from being asked.
+            self.spin.arrived_elsewhere();
+            self.polled = !self.spin.is_poll_due();
+            return Ok(());
+        }
         self.polled = true;
         if self.has_work() {
             self.spin.arrived();
             self.woken = false;
             return self.collect(Some(Duration::ZERO)).map(|_| ());
         }
-        if self.look_around(timeout)? {
-            self.spin.arrived();
-        }
+        self.look_around(timeout, look, arm)?;
         self.woken = false;
         Ok(())
     }
 
-    /// Returns whether anything came before the time was over.
-    fn look_around(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        if self.spin.is_off() {
-            return self.collect(timeout);
-        }
+    /// Ends when anything came, or the time was over.
+    fn look_around(
+        &mut self,
+        timeout: Option<Duration>,
+        look: &mut dyn FnMut() -> bool,
+        arm: &mut dyn FnMut() -> bool,
+    ) -> io::Result<()> {
         let begin = Instant::now();
         let budget = self.spin.budget(begin, timeout);
         while !budget.is_zero() && begin.elapsed() < budget {
+            if look() {
+                self.spin.arrived_elsewhere();
+                return Ok(());
+            }
             let found = match self.spin.next_look() {
+                Look::Elsewhere => false,
                 Look::Talker => self.look_at_talker(),
                 Look::Poller => self.collect(Some(Duration::ZERO))?,
             };
             if found {
-                return Ok(true);
+                self.spin.arrived();
+                return Ok(());
             }
         }
-        self.collect(timeout.map(|timeout| timeout.saturating_sub(begin.elapsed())))
+        if arm() {
+            self.spin.arrived_elsewhere();
+            return self.collect(Some(Duration::ZERO)).map(|_| ());
+        }
+        if self.collect(timeout.map(|timeout| timeout.saturating_sub(begin.elapsed())))? {
+            self.spin.arrived();
+        }
+        Ok(())
     }
 
     /// Reads from the connection that spoke last without asking the poller.
@@ -147,6 +175,7 @@ impl TcpTransport {
         let slot = match event.token() {
             WAKER => return self.woken = true,
             LISTENER => return self.acceptable = true,
+            WATCHED => return self.signalled = true,
             token => token.0 - FIRST_CONNECTION,
         };
         match self.connections.at_mut(slot) {

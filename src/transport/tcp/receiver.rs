@@ -6,13 +6,12 @@
 //! another one is expected: then the read for its header is small, so that little of the body has to
 //! be copied from the staging buffer. A header is checked before its body is allocated.
 
-use crate::id::{JobId, NodeId};
-use crate::memory::{Block, Pool, RxBuf, copy_counted, move_counted};
+use crate::memory::{Block, RxBuf, copy_counted, move_counted};
 use crate::transport::Incoming;
+use crate::transport::origin::{Origin, OriginError};
 use crate::wire::{HEADER_BYTES, Header, RawHeader, RxFrame, WireError};
 use mio::net::TcpStream;
 use std::io::{self, IoSliceMut, Read};
-use std::sync::Arc;
 
 const STAGING_BYTES: usize = 64 * 1024;
 /// Room behind a body under way: what lands here of the next body has to be copied.
@@ -33,10 +32,8 @@ pub(super) enum ReceiveError {
     Network(#[from] io::Error),
     #[error("{0}")]
     Wire(#[from] WireError),
-    #[error("a frame in the name of {0}")]
-    Source(NodeId),
-    #[error("a frame of {0}")]
-    Job(JobId),
+    #[error("{0}")]
+    Origin(#[from] OriginError),
 }
 
 /// Whether a turn found everything.
@@ -46,14 +43,6 @@ pub(super) enum Turn {
     Drained,
     /// More may be there.
     Over,
-}
-
-/// Who may send on the connection, and where bodies go.
-#[derive(Debug)]
-pub(super) struct Origin<'a> {
-    pub(super) job: JobId,
-    pub(super) peer: NodeId,
-    pub(super) pool: &'a Arc<Pool>,
 }
 
 #[derive(Debug)]
@@ -177,7 +166,7 @@ impl Receiver {
             return Ok(false);
         }
         let (raw, header) = RxFrame::decode_header(staged)?;
-        check_origin(origin, &header)?;
+        origin.check(&header)?;
         self.begin += HEADER_BYTES;
         let is_bulk = header.body_bytes() > BULK_BODY_BYTES;
         self.small_frames = if is_bulk { 0 } else { SMALL_FRAMES_MAX.min(self.small_frames + 1) };
@@ -193,14 +182,4 @@ impl Receiver {
         self.body = Some(Body { raw, header, block, filled });
         Ok(true)
     }
-}
-
-fn check_origin(origin: &Origin<'_>, header: &Header) -> Result<(), ReceiveError> {
-    if header.source != origin.peer {
-        return Err(ReceiveError::Source(header.source));
-    }
-    if header.job != origin.job {
-        return Err(ReceiveError::Job(header.job));
-    }
-    Ok(())
 }

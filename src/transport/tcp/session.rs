@@ -1,10 +1,11 @@
 //! A connection whose both ends have proved who they are.
 
-use super::receiver::{Origin, ReceiveError, Receiver, Turn};
+use super::receiver::{ReceiveError, Receiver, Turn};
 use super::sender::{Sender, Written};
 use crate::id::{Incarnation, Nanos, NodeId};
 use crate::limit;
 use crate::transport::Incoming;
+use crate::transport::origin::Origin;
 use crate::wire::TxFrame;
 use mio::net::TcpStream;
 use std::net::Shutdown;
@@ -25,6 +26,10 @@ pub(super) struct Session {
     blocked: bool,
     /// The end of the stream is announced; what came before it can still be read.
     hangup: bool,
+    /// Nothing is to be read for now.
+    paused: bool,
+    /// There may be something to read once it is no longer paused.
+    held_back: bool,
     /// Why writing failed.
     failure: Option<String>,
     sender: Sender,
@@ -43,6 +48,8 @@ impl Session {
             in_writable: false,
             blocked: false,
             hangup: false,
+            paused: false,
+            held_back: false,
             failure: None,
             sender: Sender::default(),
             receiver: Receiver::new(),
@@ -85,6 +92,24 @@ impl Session {
     pub(super) fn announce(&mut self, hangup: bool) -> bool {
         self.hangup |= hangup;
         !std::mem::replace(&mut self.in_readable, true)
+    }
+
+    /// Reads nothing for now, or goes on. Returns whether the session must now be put among those to
+    /// read from.
+    pub(super) fn pause(&mut self, paused: bool) -> bool {
+        self.paused = paused;
+        !paused && std::mem::take(&mut self.held_back) && self.announce(false)
+    }
+
+    /// Whether the session, whose turn it is to be read from, is paused; then it leaves those to read
+    /// from. One that has ended is read to its end.
+    pub(super) fn hold_back(&mut self) -> bool {
+        let holds = self.paused && !self.hangup;
+        if holds {
+            self.in_readable = false;
+            self.held_back = true;
+        }
+        holds
     }
 
     pub(super) fn queued_bytes(&self) -> usize {
@@ -147,7 +172,7 @@ impl Session {
     /// Reads once without asking the poller. Returns whether the session must now be put among those
     /// to read from.
     pub(super) fn look(&mut self) -> bool {
-        !self.in_readable && self.receiver.look(&self.stream) && self.announce(false)
+        !self.in_readable && !self.paused && self.receiver.look(&self.stream) && self.announce(false)
     }
 
     /// Ends the connection as a failing network would.

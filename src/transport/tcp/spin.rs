@@ -10,10 +10,14 @@ use std::time::{Duration, Instant};
 const WARM_LIMITS: u32 = 20;
 /// Of so many looks one asks the poller; the others read from the connection that spoke last.
 const LOOKS_PER_POLL: u32 = 8;
+/// The same while messages come by another way than a connection, where a look costs next to nothing.
+const LOOKS_ELSEWHERE_PER_POLL: u32 = 64;
 
 /// Where a wait that polls looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
+    /// Nowhere but where the caller looks itself.
+    Elsewhere,
     /// At the connection that spoke last, where the next message most likely comes from.
     Talker,
     /// At everything.
@@ -24,12 +28,14 @@ pub(super) enum Look {
 pub(super) struct Spin {
     limit: Duration,
     last_arrival: Option<Instant>,
+    /// Whether what came last came by another way than a connection.
+    is_elsewhere: bool,
     looks: u32,
 }
 
 impl Spin {
     pub(super) fn new(limit: Duration) -> Spin {
-        Spin { limit, last_arrival: None, looks: 0 }
+        Spin { limit, last_arrival: None, is_elsewhere: false, looks: 0 }
     }
 
     /// Whether no wait ever polls.
@@ -37,11 +43,28 @@ impl Spin {
         self.limit.is_zero()
     }
 
-    /// Something has arrived.
+    /// Something has arrived from a connection.
     pub(super) fn arrived(&mut self) {
+        self.note_arrival(false);
+    }
+
+    /// Something has arrived by another way.
+    pub(super) fn arrived_elsewhere(&mut self) {
+        self.note_arrival(true);
+    }
+
+    fn note_arrival(&mut self, is_elsewhere: bool) {
+        self.is_elsewhere = is_elsewhere;
         if !self.is_off() {
             self.last_arrival = Some(Instant::now());
         }
+    }
+
+    /// Whether the poller is to be asked now although a first look has found something. Counted as
+    /// [`next_look`](Self::next_look) counts.
+    pub(super) fn is_poll_due(&mut self) -> bool {
+        self.looks = self.looks.wrapping_add(1);
+        self.looks.is_multiple_of(LOOKS_PER_POLL)
     }
 
     /// How long a wait that begins at `begin` and ends after `timeout` at the latest polls.
@@ -53,14 +76,14 @@ impl Spin {
     /// Where to look next. Counted over all waits, so that nobody who is not the talker is forgotten.
     pub(super) fn next_look(&mut self) -> Look {
         self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(LOOKS_PER_POLL) {
+        let looks_per_poll = if self.is_elsewhere { LOOKS_ELSEWHERE_PER_POLL } else { LOOKS_PER_POLL };
+        if self.looks.is_multiple_of(looks_per_poll) {
             // The message may have to come from a thread that waits for this core.
             std::thread::yield_now();
-            Look::Poller
-        } else {
-            std::hint::spin_loop();
-            Look::Talker
+            return Look::Poller;
         }
+        std::hint::spin_loop();
+        if self.is_elsewhere { Look::Elsewhere } else { Look::Talker }
     }
 }
 

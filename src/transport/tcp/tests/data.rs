@@ -143,3 +143,47 @@ fn frames_of_all_sizes_arrive_while_waits_poll() {
         net.told[0].clear();
     }
 }
+
+#[test]
+fn a_paused_peer_is_not_read_from_until_it_goes_on() {
+    let mut net = Net::pair();
+    net.nodes[0].pause(WORKER, true);
+    net.send(1, SERVER, (0..5).map(|i| frame(WORKER, i, 3, 100)).collect());
+    for _ in 0..50 {
+        net.step();
+    }
+    assert_eq!(net.frames(0).count(), 0);
+    net.nodes[0].pause(WORKER, false);
+    net.run("the frames", |net| net.frames(0).count() == 5);
+    net.frames(0).for_each(check);
+}
+
+#[test]
+fn the_end_of_a_paused_peer_is_seen() {
+    let mut net = Net::pair();
+    net.nodes[0].pause(WORKER, true);
+    net.send(1, SERVER, vec![frame(WORKER, 1, 3, 100)]);
+    net.step();
+    net.nodes[1].break_connection(SERVER);
+    net.run_until(0, "the loss", is_lost);
+}
+
+#[test]
+fn a_watched_descriptor_ends_a_wait_and_a_look_ends_it_before_the_poller_does() {
+    let mut node = open(config(SERVER, 1));
+    let (reading, mut writing) = std::io::pipe().expect("a pipe");
+    node.watch(std::os::fd::AsFd::as_fd(&reading)).expect("a poller");
+    assert!(!node.take_signalled());
+    let nothing = |node: &mut TcpTransport, timeout| node.sleep_with(timeout, &mut || false, &mut || false);
+    std::io::Write::write_all(&mut writing, b"x").expect("a pipe");
+    nothing(&mut node, None).expect("a poller");
+    assert!(node.take_signalled() && !node.take_signalled());
+    node.sleep_with(None, &mut || true, &mut || unreachable!("it does not sleep")).expect("a poller");
+    let mut asked = 0;
+    let arm = &mut || {
+        asked += 1;
+        true
+    };
+    node.sleep_with(None, &mut || false, arm).expect("a poller");
+    assert_eq!(asked, 1);
+}

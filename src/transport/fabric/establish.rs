@@ -1,0 +1,274 @@
+//! From a standing connection to the fastest link that both ends have.
+
+use super::FabricTransport;
+use super::choice::LinkKind;
+use super::peer::{Halves, Invitation, Options, Stage};
+use super::setup::SetupMessage;
+use crate::id::{Nanos, NodeId, Role};
+use crate::limit;
+use crate::transport::Transport;
+use crate::transport::local::{self, Hosting, LocalTicket};
+use crate::transport::ring::{Doorbell, RingLink, RingMemory, Side};
+use crate::transport::shm::{Guest, Host, ShmTicket};
+use crate::wire::RxFrame;
+use std::os::fd::AsFd;
+
+impl FabricTransport {
+    /// Whether a link with `peer` is wanted at all: there is none with the scheduler.
+    fn links_with(&self, peer: NodeId) -> bool {
+        [self.node, peer].into_iter().all(|node| matches!(node.role(), Some(Role::Server | Role::Worker)))
+    }
+
+    /// A connection stands, for the first time or again.
+    pub(super) fn on_connected(&mut self, now: Nanos, peer: NodeId) {
+        if !self.links_with(peer) {
+            return;
+        }
+        self.close(peer);
+        let record = self.peers.entry(peer).or_default();
+        if self.node < peer {
+            return;
+        }
+        let generation = record.next_generation();
+        record.stage = Stage::Offered;
+        let local = self.choice.allows(LinkKind::Local).then(|| local::process_token(|| self.tcp.draw()));
+        let shm = self.choice.allows(LinkKind::Shm);
+        self.say(now, peer, &SetupMessage::Offer { generation, local, shm });
+    }
+
+    /// The connection is gone.
+    pub(super) fn close(&mut self, peer: NodeId) {
+        if let Some(record) = self.peers.get_mut(&peer) {
+            self.paused_count -= usize::from(record.is_paused);
+            record.close();
+        }
+    }
+
+    pub(super) fn on_setup(&mut self, now: Nanos, peer: NodeId, frame: &RxFrame) {
+        if !self.links_with(peer) {
+            return;
+        }
+        match SetupMessage::from_frame(frame) {
+            Ok(SetupMessage::Offer { generation, local, shm }) => self.on_offer(now, peer, generation, local, shm),
+            Ok(SetupMessage::Answer { generation, local, shm }) => self.on_answer(now, peer, generation, local, shm),
+            Ok(SetupMessage::Chosen { generation, kind, reason }) => self.on_chosen(peer, generation, kind, &reason),
+            Err(reason) => self.fail(peer, &format!("unreadable set-up message: {reason}")),
+        }
+    }
+
+    /// Prepares our half of everything that both may use.
+    fn on_offer(&mut self, now: Nanos, peer: NodeId, generation: u16, local: Option<[u8; 32]>, shm: bool) {
+        if self.node > peer || generation == 0 {
+            return self.fail(peer, "an offer out of turn");
+        }
+        let mut halves = Halves::default();
+        let token = local.filter(|_| self.choice.allows(LinkKind::Local));
+        if token.is_some_and(|token| token == local::process_token(|| self.tcp.draw())) {
+            let hosting = Hosting::leave(self.tcp.draw(), &self.bell);
+            halves.local = hosting.inspect_err(|error| tracing::warn!("no memory for a link: {error}")).ok();
+        }
+        if shm && self.choice.allows(LinkKind::Shm) && self.open_host() {
+            halves.shm = Some(Invitation { nonce: self.tcp.draw(), visited: None });
+        }
+        let ticket = |host: &Host| halves.shm.as_ref().map(|invitation| host.ticket(invitation.nonce));
+        let shm = self.host.as_ref().and_then(ticket);
+        let local = halves.local.as_ref().map(Hosting::ticket);
+        let record = self.peers.entry(peer).or_default();
+        record.generation = generation;
+        record.link = None;
+        record.stage = Stage::Answered(halves);
+        self.say(now, peer, &SetupMessage::Answer { generation, local, shm });
+    }
+
+    /// Listens for guests, from the first time on that one is expected.
+    fn open_host(&mut self) -> bool {
+        if self.host.is_none() {
+            let mut name = [0; 16];
+            name.copy_from_slice(&self.tcp.draw()[..16]);
+            let opened = Host::open(name).map_err(|error| error.to_string());
+            let watched = opened.and_then(|host| match self.tcp.watch(host.as_fd()) {
+                Ok(()) => Ok(host),
+                Err(error) => Err(error.to_string()),
+            });
+            self.host = watched.inspect_err(|error| tracing::warn!("shared memory is not available: {error}")).ok();
+        }
+        self.host.is_some()
+    }
+
+    fn on_answer(
+        &mut self,
+        now: Nanos,
+        peer: NodeId,
+        generation: u16,
+        local: Option<LocalTicket>,
+        shm: Option<ShmTicket>,
+    ) {
+        let Some(record) = self.peers.get_mut(&peer) else { return };
+        if !matches!(record.stage, Stage::Offered) || record.generation != generation {
+            return self.fail(peer, "an answer out of turn");
+        }
+        let local = local.filter(|_| self.choice.allows(LinkKind::Local));
+        let shm = shm.filter(|_| self.choice.allows(LinkKind::Shm));
+        self.choose(now, peer, Options { local, shm, reasons: Vec::new() });
+    }
+
+    /// Tries what is left, the fastest first.
+    fn choose(&mut self, now: Nanos, peer: NodeId, mut options: Options) {
+        if let Some(ticket) = options.local.take() {
+            match local::take(ticket, &self.bell) {
+                Ok(Some(ends)) => return self.settle_ring(now, peer, LinkKind::Local, ends, "same process"),
+                Ok(None) => options.reasons.push("its memory in this process is gone".to_owned()),
+                Err(error) => options.reasons.push(error.to_string()),
+            }
+        }
+        if let Some(ticket) = options.shm.take() {
+            match self.call(&ticket) {
+                Ok(guest) => {
+                    let deadline = now.after(limit::START_TIMEOUT);
+                    return self.at_stage(peer, Stage::Calling { guest, deadline, rest: options });
+                }
+                Err(reason) => options.reasons.push(format!("shm: {reason}")),
+            }
+        } else if self.choice.allows(LinkKind::Shm) {
+            options.reasons.push("shm: it does not offer it".to_owned());
+        }
+        let reason = match options.reasons.is_empty() {
+            true => "as configured".to_owned(),
+            false => options.reasons.join(", "),
+        };
+        self.settle(now, peer, LinkKind::Tcp, &reason);
+    }
+
+    fn call(&mut self, ticket: &ShmTicket) -> Result<Guest, String> {
+        let guest = Guest::call(ticket, &self.bell).map_err(|error| error.to_string())?;
+        self.tcp.watch(guest.as_fd()).map_err(|error| error.to_string())?;
+        Ok(guest)
+    }
+
+    fn at_stage(&mut self, peer: NodeId, stage: Stage) {
+        self.peers.entry(peer).or_default().stage = stage;
+    }
+
+    /// What has come at our unix sockets, theirs and ours.
+    pub(super) fn attend_guests(&mut self, now: Nanos) {
+        let is_signalled = self.tcp.take_signalled();
+        if !is_signalled && self.guests_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        if self.peers.values().any(|record| record.expects_guest())
+            && let Some(host) = &mut self.host
+        {
+            let tcp = &self.tcp;
+            for visit in host.poll(now, |descriptor| tcp.watch(descriptor)) {
+                let invitation = self.peers.values_mut().find_map(|record| match &mut record.stage {
+                    Stage::Answered(Halves { shm: Some(shm), .. }) if shm.nonce == visit.nonce => Some(shm),
+                    _ => None,
+                });
+                match invitation.filter(|invitation| invitation.visited.is_none()) {
+                    Some(invitation) => match visit.welcome(&self.bell) {
+                        Ok(ends) => invitation.visited = Some(ends),
+                        Err(error) => tracing::warn!("cannot share memory: {error}"),
+                    },
+                    None => tracing::warn!("closed a unix connection with a wrong nonce"),
+                }
+            }
+        }
+        let calling = self.peers.iter().filter(|(_, record)| matches!(record.stage, Stage::Calling { .. }));
+        let calling: Vec<NodeId> = calling.map(|(&peer, _)| peer).collect();
+        calling.into_iter().for_each(|peer| self.hear_host(now, peer));
+    }
+
+    fn hear_host(&mut self, now: Nanos, peer: NodeId) {
+        let Some(record) = self.peers.get_mut(&peer) else { return };
+        let Stage::Calling { guest, deadline, rest } = &mut record.stage else { return };
+        let reason = match guest.hear() {
+            Ok(Some(ends)) => {
+                return self.settle_ring(now, peer, LinkKind::Shm, ends, "same host, proved at a unix socket");
+            }
+            Ok(None) if *deadline > now => return,
+            Ok(None) => "it does not answer at its socket".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let mut rest = std::mem::take(rest);
+        rest.reasons.push(format!("shm: {reason}"));
+        self.choose(now, peer, rest);
+    }
+
+    /// When `attend_guests` has something to do even if nothing comes.
+    pub(super) fn guests_timeout(&self) -> Option<Nanos> {
+        let calling = self.peers.values().filter_map(|record| match &record.stage {
+            Stage::Calling { deadline, .. } => Some(*deadline),
+            _ => None,
+        });
+        calling.chain(self.host.as_ref().and_then(Host::poll_timeout)).min()
+    }
+
+    fn settle_ring(&mut self, now: Nanos, peer: NodeId, kind: LinkKind, ends: (RingMemory, Doorbell), reason: &str) {
+        if self.put_ring(peer, Side::Second, ends) {
+            self.settle(now, peer, kind, reason);
+        }
+    }
+
+    fn put_ring(&mut self, peer: NodeId, side: Side, (memory, bell): (RingMemory, Doorbell)) -> bool {
+        let record = self.peers.entry(peer).or_default();
+        match RingLink::new(memory, side, peer, record.generation, bell) {
+            Ok(link) => {
+                record.link = Some(link);
+                true
+            }
+            Err(error) => {
+                self.fail(peer, &error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Tells the peer the way, and takes it.
+    fn settle(&mut self, now: Nanos, peer: NodeId, kind: LinkKind, reason: &str) {
+        let generation = self.peers.entry(peer).or_default().generation;
+        self.say(now, peer, &SetupMessage::chosen(generation, kind, reason));
+        self.settled(peer, kind, reason);
+    }
+
+    fn on_chosen(&mut self, peer: NodeId, generation: u16, kind: LinkKind, reason: &str) {
+        let Some(record) = self.peers.get_mut(&peer) else { return };
+        let stage = std::mem::take(&mut record.stage);
+        let Stage::Answered(halves) = stage else { return self.fail(peer, "a choice out of turn") };
+        if record.generation != generation {
+            return self.fail(peer, "a choice out of turn");
+        }
+        let ends = match kind {
+            LinkKind::Tcp => return self.settled(peer, kind, reason),
+            LinkKind::Local => halves.local.and_then(Hosting::welcome),
+            LinkKind::Shm => halves.shm.and_then(|invitation| invitation.visited),
+            LinkKind::Verbs => None,
+        };
+        let Some(ends) = ends else { return self.fail(peer, "a choice of what was not prepared") };
+        if self.put_ring(peer, Side::First, ends) {
+            self.settled(peer, kind, reason);
+        }
+    }
+
+    /// Both know the way. One that was forced and is not met ends the node.
+    fn settled(&mut self, peer: NodeId, kind: LinkKind, reason: &str) {
+        self.at_stage(peer, Stage::Settled(kind));
+        if self.choice.is_met_by(kind) {
+            // Strings from a peer are logged quoted.
+            return tracing::info!(%peer, %kind, reason, "link");
+        }
+        self.refusal.get_or_insert_with(|| (peer, reason.escape_debug().to_string()));
+    }
+
+    fn say(&mut self, now: Nanos, peer: NodeId, message: &SetupMessage) {
+        let mut frame = message.to_frame(self.node);
+        frame.header.job = self.job;
+        self.tcp.tx_burst(now, peer, &mut vec![frame]);
+    }
+
+    /// What came of the peer's link cannot be used: the connection goes, and with the next one comes a new link.
+    pub(super) fn fail(&mut self, peer: NodeId, reason: &str) {
+        tracing::warn!(%peer, "cutting the connection: {reason}");
+        self.close(peer);
+        self.tcp.break_connection(peer);
+    }
+}

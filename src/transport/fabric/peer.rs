@@ -1,0 +1,77 @@
+//! What is known of one peer: how far the set-up of its link is, and the link.
+
+use super::choice::LinkKind;
+use crate::id::Nanos;
+use crate::transport::local::{Hosting, LocalTicket};
+use crate::transport::ring::{Doorbell, RingLink, RingMemory};
+use crate::transport::shm::{Guest, ShmTicket};
+
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    pub(super) stage: Stage,
+    /// What is faster than TCP, once it stands.
+    pub(super) link: Option<RingLink>,
+    /// Generation of the latest link.
+    pub(super) generation: u16,
+    /// Whether nothing is read from it because it does not read.
+    pub(super) is_paused: bool,
+}
+
+/// How far the set-up is.
+#[derive(Debug, Default)]
+pub(super) enum Stage {
+    /// There is no connection, or the other side has the first word.
+    #[default]
+    Silent,
+    /// We have said what we have.
+    Offered,
+    /// We have answered and hold our halves ready.
+    Answered(Halves),
+    /// We have called at the peer's socket, and know what else there is.
+    Calling { guest: Guest, deadline: Nanos, rest: Options },
+    /// Both know the way.
+    Settled(LinkKind),
+}
+
+/// What the answering side has prepared.
+#[derive(Debug, Default)]
+pub(super) struct Halves {
+    pub(super) local: Option<Hosting>,
+    pub(super) shm: Option<Invitation>,
+}
+
+/// A guest is expected at our socket, or has been there.
+#[derive(Debug)]
+pub(super) struct Invitation {
+    pub(super) nonce: [u8; 32],
+    pub(super) visited: Option<(RingMemory, Doorbell)>,
+}
+
+/// What the peer has answered and is not tried yet, and why the rest did not do.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    pub(super) local: Option<LocalTicket>,
+    pub(super) shm: Option<ShmTicket>,
+    pub(super) reasons: Vec<String>,
+}
+
+impl Peer {
+    /// The generation of a new link: counted on, and never zero.
+    pub(super) fn next_generation(&mut self) -> u16 {
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
+        self.generation
+    }
+
+    /// The connection is gone, and with it everything that was made under it.
+    pub(super) fn close(&mut self) {
+        self.stage = Stage::Silent;
+        self.link = None;
+        self.is_paused = false;
+    }
+
+    /// Whether a guest of this peer is still expected at our socket.
+    pub(super) fn expects_guest(&self) -> bool {
+        matches!(&self.stage, Stage::Answered(halves)
+            if halves.shm.as_ref().is_some_and(|invitation| invitation.visited.is_none()))
+    }
+}

@@ -1,0 +1,86 @@
+//! Planned requests as lists for the device, at most [`DOORBELL_REQUESTS`] a call.
+
+use super::counts::OpcodeCounts;
+use super::pairing::PARTS_MAX;
+use super::plan::{DOORBELL_REQUESTS, Operation, Request};
+use super::resource::QueuePair;
+use rdma_sys::*;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+
+const PARTS: usize = PARTS_MAX as usize;
+
+/// Posts `requests`, of which the first is number `first` of the queue pair.
+///
+/// # Safety
+/// The memory that the requests name is registered and stays as it is until a signaled completion at
+/// or behind its request, or until the queue pair is destroyed; that of inline requests until the call returns.
+pub(super) unsafe fn post(
+    pair: &QueuePair,
+    first: u64,
+    requests: &[Request],
+    counts: &mut OpcodeCounts,
+) -> Result<(), io::Error> {
+    for (index, chunk) in requests.chunks(DOORBELL_REQUESTS).enumerate() {
+        // SAFETY: the caller's contract.
+        unsafe { post_list(pair, first + (index * DOORBELL_REQUESTS) as u64, chunk)? };
+        counts.doorbells += 1;
+        chunk.iter().for_each(|request| counts.add(request));
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As for [`post`], with at most as many requests as one list holds.
+unsafe fn post_list(pair: &QueuePair, first: u64, requests: &[Request]) -> Result<(), io::Error> {
+    let mut places = [[ibv_sge { addr: 0, length: 0, lkey: 0 }; PARTS]; DOORBELL_REQUESTS];
+    // SAFETY: all-zero bits are a valid value of every field of a request.
+    let mut list: [ibv_send_wr; DOORBELL_REQUESTS] = unsafe { MaybeUninit::zeroed().assume_init() };
+    let count = requests.len().min(DOORBELL_REQUESTS);
+    for (index, request) in requests.iter().take(count).enumerate() {
+        for (place, part) in places[index].iter_mut().zip(&request.parts) {
+            *place = ibv_sge { addr: part.address, length: part.bytes, lkey: part.key };
+        }
+        let posted = &mut list[index];
+        posted.wr_id = first + index as u64;
+        posted.sg_list = places[index].as_mut_ptr();
+        posted.num_sge = request.parts.len().min(PARTS) as i32;
+        describe(posted, request);
+    }
+    for index in 1..count {
+        list[index - 1].next = &raw mut list[index];
+    }
+    let mut bad = null_mut();
+    // SAFETY: the pair lives; the list lives to the end of the call; the caller vouches for the memory.
+    let code = unsafe { ibv_post_send(pair.as_ptr(), list.as_mut_ptr(), &raw mut bad) };
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code.abs())) }
+}
+
+fn describe(posted: &mut ibv_send_wr, request: &Request) {
+    let remote = match request.operation {
+        Operation::Send => {
+            posted.opcode = ibv_wr_opcode::IBV_WR_SEND;
+            None
+        }
+        Operation::Write(remote) => {
+            posted.opcode = ibv_wr_opcode::IBV_WR_RDMA_WRITE;
+            Some(remote)
+        }
+        Operation::WriteWithImmediate(remote, immediate) => {
+            posted.opcode = ibv_wr_opcode::IBV_WR_RDMA_WRITE_WITH_IMM;
+            posted.imm_data_invalidated_rkey_union.imm_data = immediate.to_be();
+            Some(remote)
+        }
+        Operation::Read(remote) => {
+            posted.opcode = ibv_wr_opcode::IBV_WR_RDMA_READ;
+            Some(remote)
+        }
+    };
+    if let Some(remote) = remote {
+        posted.wr.rdma = rdma_t { remote_addr: remote.address, rkey: remote.key };
+    }
+    let flag = |is_set: bool, flag: ibv_send_flags| if is_set { flag.0 } else { 0 };
+    posted.send_flags = flag(request.is_signaled, ibv_send_flags::IBV_SEND_SIGNALED)
+        | flag(request.is_inline, ibv_send_flags::IBV_SEND_INLINE);
+}

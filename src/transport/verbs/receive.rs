@@ -1,0 +1,224 @@
+//! The way in: from completions to frames.
+//!
+//! A completion is looked at once: its envelope is copied and checked, and its credits count from then
+//! on. The frame itself is an [`Arrival`] until it is delivered, in its slot or receive buffer, which
+//! the peer does not get back so long. Slots are read through raw pointers alone: the peer can write them.
+
+use super::Shared;
+use super::failure::LinkFailure;
+use super::link::{Asked, Link};
+use super::plan::Part;
+use super::progress::Kept;
+use crate::memory::{Block, Landing, RxBuf};
+use crate::transport::Incoming;
+use crate::transport::origin::Origin;
+use crate::transport::ring::{
+    Credit, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Pieces, RingError, SLOT_HEAD_BYTES,
+    arrive, arrive_header, parse_pieces,
+};
+use crate::wire::{HEADER_BYTES, Header, RawHeader, RxFrame, Target};
+
+/// A frame that is here and not delivered.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// In a slot of the ring.
+    Slot(Envelope),
+    /// In receive buffer `index`.
+    Message { envelope: Envelope, index: u32, bytes: usize },
+    /// Fetched.
+    Fetched(Box<Reading>),
+}
+
+/// A frame whose body is fetched by READs. Nobody but the device touches the block meanwhile.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) pieces: Pieces,
+    /// The block, as the requests name it.
+    pub(super) into: Part,
+    envelope: Envelope,
+    raw: RawHeader,
+    header: Header,
+    block: Block,
+}
+
+impl Link {
+    /// A message came into receive buffer `index`.
+    pub(super) fn on_message(&mut self, shared: &mut Shared, index: u32, bytes: usize) -> Result<Kept, LinkFailure> {
+        let Some(message) = shared.receives.message(index, bytes) else { return Ok(Kept::Nothing) };
+        if message.len() < ENVELOPE_BYTES {
+            let (bytes, limit) = (message.len() as u64, ENVELOPE_BYTES as u64);
+            return Err(RingError::Length { what: "envelope", bytes, limit }.into());
+        }
+        let envelope = Envelope::parse(&message.read::<[u8; ENVELOPE_BYTES]>(0))?;
+        if envelope.generation != self.generation {
+            // A message of an earlier link between the same two; nothing of it concerns this one.
+            tracing::debug!(peer = %self.peer, found = envelope.generation, expected = self.generation, "stale message");
+            return Ok(Kept::Nothing);
+        }
+        self.on_envelope(shared, &envelope)?;
+        match envelope.kind {
+            EnvelopeKind::Credits => {
+                if let Some(token) = envelope.answers {
+                    self.answered(token)?;
+                }
+                Ok(Kept::Nothing)
+            }
+            EnvelopeKind::Inline | EnvelopeKind::Rendezvous => {
+                shared.lender.arrive(self.peer, envelope.slot, envelope.generation)?;
+                self.arrivals.push_back(Arrival::Message { envelope, index, bytes });
+                Ok(Kept::Buffer)
+            }
+            EnvelopeKind::Slot => {
+                Err(RingError::Field { field: "envelope kind", number: EnvelopeKind::Slot as u64 }.into())
+            }
+        }
+    }
+
+    /// A write into our ring ended, with this immediate.
+    pub(super) fn on_write(&mut self, shared: &mut Shared, immediate: u32) -> Result<(), LinkFailure> {
+        let immediate = Immediate::decode(immediate)?;
+        if immediate.kind != ImmediateKind::Frame {
+            return Err(RingError::Field { field: "immediate kind", number: immediate.kind as u64 }.into());
+        }
+        match shared.lender.arrive(self.peer, immediate.slot, immediate.generation) {
+            Err(error @ RingError::Stale { .. }) => {
+                tracing::debug!(peer = %self.peer, "{error}");
+                return Ok(());
+            }
+            arrived => arrived?,
+        }
+        let envelope = Envelope::parse(&shared.slot(immediate.slot).read::<[u8; ENVELOPE_BYTES]>(0))?;
+        let is_its = envelope.slot == immediate.slot && envelope.generation == immediate.generation;
+        if envelope.kind != EnvelopeKind::Slot || !is_its {
+            return Err(RingError::Field { field: "envelope in a slot", number: envelope.kind as u64 }.into());
+        }
+        self.on_envelope(shared, &envelope)?;
+        self.arrivals.push_back(Arrival::Slot(envelope));
+        Ok(())
+    }
+
+    fn on_envelope(&mut self, shared: &mut Shared, envelope: &Envelope) -> Result<(), LinkFailure> {
+        for credit in &envelope.credits {
+            self.accept_credit(*credit)?;
+        }
+        if envelope.wants > 0 {
+            shared.grants.clear();
+            shared.lender.want(self.peer, envelope.wants, &mut shared.grants);
+            self.returns_are_due |= !shared.grants.is_empty();
+            self.returning.extend(shared.grants.drain(..).map(|slot| Credit { slot, kept: false }));
+        }
+        Ok(())
+    }
+
+    /// Everything up to request `number` is done.
+    pub(super) fn on_sent(&mut self, number: u64) {
+        let (arrivals, under_way) = (&mut self.arrivals, &mut self.reads_under_way);
+        self.sent.retire(number, |reading| {
+            *under_way -= reading.pieces.len();
+            arrivals.push_back(Arrival::Fetched(reading));
+        });
+    }
+
+    /// Delivers the next arrival. Nothing comes of one that must be fetched first.
+    pub(super) fn deliver(&mut self, shared: &mut Shared) -> Result<Option<Incoming>, LinkFailure> {
+        let Some(arrival) = self.arrivals.pop_front() else { return Ok(None) };
+        let (envelope, frame) = match arrival {
+            Arrival::Slot(envelope) => {
+                let frame = self.frame_in_slot(shared, &envelope);
+                (envelope, frame?)
+            }
+            Arrival::Message { envelope, index, bytes } => {
+                let frame = self.frame_in_message(shared, &envelope, index, bytes);
+                // The buffer is posted again even if the frame was none.
+                shared.receives.give_back(index).map_err(LinkFailure::Post)?;
+                match frame? {
+                    Some(frame) => (envelope, frame),
+                    None => return Ok(None),
+                }
+            }
+            Arrival::Fetched(reading) => {
+                let Reading { envelope, raw, header, block, .. } = *reading;
+                let frame = RxFrame::linked(&raw, header, RxBuf::new(block));
+                self.returns_are_due = true;
+                (envelope, frame.map_err(|error| LinkFailure::Frame(error.to_string()))?)
+            }
+        };
+        self.returning.extend(shared.lender.finish(self.peer, envelope.slot));
+        let frame = self.addressed(frame, &envelope)?;
+        Ok(Some(Incoming::Frame { from: self.peer, frame }))
+    }
+
+    /// Says in the frame where its answer may go, or where its values went.
+    fn addressed(&mut self, mut frame: RxFrame, envelope: &Envelope) -> Result<RxFrame, LinkFailure> {
+        if let Some(offer) = envelope.offer {
+            let (address, bytes) = (offer.address, offer.bytes);
+            // With too many offers open the answer comes as if none had been made.
+            let token = self.asked.insert(Asked::new(offer)).ok();
+            frame.target = token.map(|key| Target { address, key, bytes });
+        }
+        if let Some(token) = envelope.answers {
+            let landing = self.answered(token)?;
+            let (landed, offered) = (u64::from(frame.header.value_bytes), landing.bytes() as u64);
+            if frame.landed && landed > offered {
+                return Err(LinkFailure::Landed { landed, offered });
+            }
+            let (address, bytes) = (landing.address() as u64, landing.bytes() as u32);
+            frame.target = frame.landed.then_some(Target { address, key: 0, bytes });
+        }
+        Ok(frame)
+    }
+
+    /// The landing of an offer that is answered. From now on the peer has no business there.
+    fn answered(&mut self, token: u32) -> Result<Landing, LinkFailure> {
+        self.given.remove(token).ok_or(LinkFailure::Answer { token })
+    }
+
+    fn frame_in_slot(&self, shared: &Shared, envelope: &Envelope) -> Result<RxFrame, LinkFailure> {
+        let slot = shared.slot(envelope.slot);
+        let message = slot.part(ENVELOPE_BYTES, slot.len() - ENVELOPE_BYTES);
+        let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
+        if !envelope.landed {
+            return Ok(arrive(message, &origin)?);
+        }
+        let (raw, header) = arrive_header(message, &origin)?;
+        let bytes = header.body_bytes() - header.value_bytes as usize;
+        if bytes > slot.len() - SLOT_HEAD_BYTES {
+            let (bytes, limit) = (bytes as u64, (slot.len() - SLOT_HEAD_BYTES) as u64);
+            return Err(RingError::Length { what: "body", bytes, limit }.into());
+        }
+        let body = match bytes {
+            0 => RxBuf::empty(),
+            bytes => {
+                let mut block = shared.registry.pool().block(bytes);
+                message.copy_out_counted(HEADER_BYTES, &mut block);
+                RxBuf::new(block)
+            }
+        };
+        RxFrame::linked_landed(&raw, header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
+    }
+
+    fn frame_in_message(
+        &mut self,
+        shared: &mut Shared,
+        envelope: &Envelope,
+        index: u32,
+        bytes: usize,
+    ) -> Result<Option<RxFrame>, LinkFailure> {
+        let Some(message) = shared.receives.message(index, bytes) else { return Ok(None) };
+        let message = message.part(ENVELOPE_BYTES, message.len() - ENVELOPE_BYTES);
+        let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
+        if envelope.kind == EnvelopeKind::Inline {
+            return Ok(Some(arrive(message, &origin)?));
+        }
+        let (raw, header) = arrive_header(message, &origin)?;
+        let mut list = [0; super::LIST_BYTES];
+        let listed = (message.len() - HEADER_BYTES).min(list.len());
+        message.copy_out_counted(HEADER_BYTES, &mut list[..listed]);
+        let pieces = parse_pieces(&list[..listed], envelope.piece_count, header.body_bytes())?;
+        let block = shared.registry.pool().block(header.body_bytes());
+        let into =
+            shared.registry.part(&block)?.ok_or_else(|| LinkFailure::Post(std::io::ErrorKind::NotFound.into()))?;
+        self.readings.push_back(Box::new(Reading { pieces, into, envelope: envelope.clone(), raw, header, block }));
+        Ok(None)
+    }
+}

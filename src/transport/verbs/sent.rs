@@ -1,0 +1,76 @@
+//! What was posted and is not known to be done: it keeps the memory that the device reads or writes.
+//!
+//! Requests of a queue pair are numbered from zero and end in order. A signaled completion of one says
+//! that all before it are done too.
+
+use super::plan::SEND_DEPTH;
+use super::receive::Reading;
+use crate::memory::Block;
+use crate::wire::TxFrame;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+
+/// Blocks into which parts of one frame were copied.
+pub(super) type Staged = SmallVec<[Block; 2]>;
+
+/// What a request keeps until it is done.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// The buffers of a frame, if they are not kept elsewhere, and what was copied of it.
+    Buffers { _frame: Option<Box<TxFrame>>, _staged: Staged },
+    /// The block that READs fill.
+    Read(Box<Reading>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Number of its last request.
+    last: u64,
+    bytes: usize,
+    held: Held,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Requests planned or posted so far: number of the next one.
+    next: u64,
+    /// Requests that are done.
+    done: u64,
+    entries: VecDeque<Entry>,
+    /// Bytes of frames that are on their way.
+    bytes: usize,
+}
+
+impl Sent {
+    /// Number of the next request.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Requests that the queue pair still takes.
+    pub(super) fn room(&self) -> usize {
+        SEND_DEPTH.saturating_sub((self.next - self.done) as usize)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Keeps `held` until the `count` requests that come next are done.
+    pub(super) fn keep(&mut self, count: usize, bytes: usize, held: Held) {
+        self.next += count as u64;
+        self.bytes += bytes;
+        self.entries.push_back(Entry { last: self.next.wrapping_sub(1), bytes, held });
+    }
+
+    /// Request `number` is done, and all before it. Gives the reads among them to `read`.
+    pub(super) fn retire(&mut self, number: u64, mut read: impl FnMut(Box<Reading>)) {
+        self.done = self.done.max((number + 1).min(self.next));
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.last <= number) {
+            self.bytes -= entry.bytes;
+            if let Held::Read(reading) = entry.held {
+                read(reading);
+            }
+        }
+    }
+}
