@@ -1,12 +1,26 @@
 //! The virtual machine as a test sees it: built once, booted for each job.
 
-use crate::GUEST_VARIABLE;
 use crate::share::Share;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Far above what a boot with a job takes; an emulated machine on a loaded host is slow.
 const BOOT_SECONDS: u32 = 150;
+
+/// Runs the tests of `guest`, and says after them whether the kernel still holds an object of theirs.
+const GUEST_JOB: &str = "
+state() { rdma resource show rxe0; ls -A /tmp /dev/shm; }
+before=$(state)
+PARASHARD_VERBS_GUEST=1 /host/verbs --test-threads=1 --color never
+code=$?
+after=$(state)
+if [ \"$before\" = \"$after\" ]; then echo 'guest: the_kernel_holds_nothing_after_the_tests ok'
+else echo \"before: $before; after: $after\"; fi
+exit $code
+";
+
+/// The test that `GUEST_JOB` makes by itself.
+pub(crate) const NOTHING_HELD: &str = "the_kernel_holds_nothing_after_the_tests";
 
 /// A machine that can be booted any number of times.
 pub(crate) struct Machine {
@@ -20,6 +34,16 @@ pub(crate) struct Output {
 }
 
 impl Machine {
+    /// Whether this host has what a machine is made of; if not, why, and whether it could be installed.
+    pub(crate) fn look() -> Result<(), (String, bool)> {
+        let looked = Command::new("bash").arg(script("build.sh")).arg("--check").output();
+        let looked = looked.map_err(|error| (format!("cannot run bash: {error}"), false))?;
+        if looked.status.success() {
+            return Ok(());
+        }
+        Err((String::from_utf8_lossy(&looked.stderr).trim().to_owned(), looked.status.code() != Some(6)))
+    }
+
     /// Builds the machine, unless it is there and fresh. Several processes may ask at once.
     pub(crate) fn build() -> Result<Machine, String> {
         let folder = target_folder().join("verbs-machine");
@@ -52,7 +76,7 @@ impl Machine {
 
     /// Runs this program in the machine, where it runs the tests of `guest`.
     pub(crate) fn run_guest_tests(&self) -> Result<String, String> {
-        let share = Share::new(&format!("{GUEST_VARIABLE}=1 /host/verbs --test-threads=1 --color never"))?;
+        let share = Share::new(GUEST_JOB)?;
         share.add_program(&std::env::current_exe().map_err(|error| error.to_string())?, "verbs")?;
         let output = self.run(&share)?;
         println!();

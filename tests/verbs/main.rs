@@ -2,7 +2,8 @@
 //!
 //! On a machine with a device the tests of `guest` run on it. Elsewhere this program boots a virtual
 //! machine that brings one (Soft-RoCE in Debian's stock kernel, see `machine/`), runs itself in it, and
-//! reports each of the guest's tests under its name. `job` runs the program `parashard` there.
+//! reports each of the guest's tests under its name. `job` runs the program `parashard` there. On a host
+//! that can do neither the tests are ignored, and the output says why.
 //!
 //! Lines that begin with `report: ` are for whoever reads the output of `make test`.
 
@@ -45,9 +46,27 @@ fn main() {
             println!("report: this machine has an RDMA device: the tests run on it");
             guest_trials()
         }
-        (false, false) => machine_trials(),
+        (false, false) => {
+            let missing = missing();
+            machine_trials().into_iter().map(|trial| trial.with_ignored_flag(missing)).collect()
+        }
     };
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Set by the suites, after which nothing that can be installed may be missing.
+const REQUIRED_VARIABLE: &str = "PARASHARD_VERBS_REQUIRED";
+
+/// Whether the tests cannot run on this host, which is then said.
+fn missing() -> bool {
+    match Machine::look() {
+        Err((_, true)) if std::env::var_os(REQUIRED_VARIABLE).is_some() => false,
+        Err((reason, _)) => {
+            println!("report: not run, as this host has no RDMA device and cannot emulate one: {reason}");
+            true
+        }
+        Ok(()) => false,
+    }
 }
 
 fn has_device() -> bool {
@@ -67,7 +86,8 @@ fn guest_trials() -> Vec<Trial> {
 
 /// The guest's tests, by what the machine says of them, and those that boot machines of their own.
 fn machine_trials() -> Vec<Trial> {
-    let on_device = guest::tests().map(|(name, _)| Trial::test(name, move || outcome_in_machine(name)));
+    let in_machine = guest::tests().map(|(name, _)| name).chain([machine::NOTHING_HELD]);
+    let on_device = in_machine.map(|name| Trial::test(name, move || outcome_in_machine(name)));
     let jobs = job::TESTS.iter().map(|&(name, test)| {
         Trial::test(name, move || {
             test();

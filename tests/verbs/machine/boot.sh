@@ -24,7 +24,8 @@ if [ -n "$role" ]; then
         -device "virtio-net-pci,netdev=net,romfile=,host_mtu=9000,mac=52:54:00:00:00:0$role")
 fi
 
-timeout --kill-after=5 "$seconds" qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu Nehalem -m 768 -smp 2 \
+# In the foreground: whoever ends this script's process group, as a suite's time-out does, ends the machine too.
+timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu Nehalem -m 768 -smp 2 \
     -nodefaults -display none -no-reboot -serial stdio -monitor none \
     -device isa-debug-exit,iobase=0xf4,iosize=0x04 \
     -fsdev "local,id=host,path=$share,security_model=none,multidevs=remap" -device virtio-9p-pci,fsdev=host,mount_tag=host \

@@ -3,14 +3,14 @@
 # installed, and an initramfs with busybox, the modules of Soft-RoCE and the tools of rdma-core.
 #
 #   build.sh FOLDER     makes FOLDER/vmlinux and FOLDER/initramfs, unless they are there and fresh
+#   build.sh --check    only looks whether this host has what the machine is made of
 #
 # Needs no root. What is made appears by a rename, so that an interrupted run leaves nothing half done.
-# Exit codes: 0 done, 5 something is missing; one line on standard error says what and what to do.
+# Exit codes: 0 done, 5 something is missing, 6 this system cannot make the machine; one line on standard
+# error says what and what to do.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-folder=${1:?usage: build.sh FOLDER}
-mkdir -p "$folder"
-folder=$(cd "$folder" && pwd)
+folder=${1:?usage: build.sh FOLDER, or --check}
 
 fail() { echo "verbs machine: $*" >&2; exit 5; }
 
@@ -18,11 +18,18 @@ MODULES="virtio_pci virtio_net 9pnet_virtio 9p crc32_generic rdma_rxe rdma_ucm d
 PROGRAMS="rdma ip ibv_devices ibv_devinfo ibv_rc_pingpong ib_write_bw ib_read_bw ib_send_lat ib_write_lat"
 NEEDED="qemu-system-x86_64 busybox cpio pigz depmod modprobe objcopy xz apt-get dpkg-deb $PROGRAMS"
 
-[ "$(uname -m)" = x86_64 ] || fail "the machine is an x86_64 one; this host is $(uname -m)"
+unfit() { echo "verbs machine: $*; its tests run where there is an RDMA device" >&2; exit 6; }
+[ "$(uname -m)" = x86_64 ] || unfit "it is an x86_64 one, and this host is $(uname -m)"
+system=$(. /etc/os-release 2>/dev/null && echo " ${ID:-} ${ID_LIKE:-} ") || system=
+case $system in *' ubuntu '*) system= ;; esac
+[[ $system == *' debian '* ]] || unfit "it is made of Debian's packages"
 for program in $NEEDED; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || fail "$program is missing; run .ci/setup.sh --for test"
 done
 PATH=$PATH:/usr/sbin:/sbin
+[ "$folder" != --check ] || exit 0
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
 
 libraries=/usr/lib/x86_64-linux-gnu
 stamp=$({ cat "$0" "$here/init" && dpkg-query -W busybox-static ibverbs-providers perftest iproute2 libc6; } | sha256sum)
