@@ -4,7 +4,7 @@
 //! second, and these words are allocated; so a few windows may hold allocations. Most hold none at
 //! all, which no path that allocates for one message in twenty could show.
 
-use crate::counter::{count_all, tell_all};
+use crate::counter::{alone, count_all, tell_all};
 use crate::job::{Job, KEY_END, table};
 use parashard::client::{Cluster, KeyList, Pending, Pushed, Table, Values};
 use parashard::keyspace::KeyRange;
@@ -96,6 +96,7 @@ fn assert_all_are_quiet(spec: TableSpec, asked: &[Asked]) {
 }
 
 fn assert_all_are_quiet_over(choice: TransportChoice, spec: TableSpec, asked: &[Asked]) {
+    let _alone = alone();
     let name = spec.name.clone();
     let (job, cluster) = Job::start(vec![spec], choice);
     for asked in asked {
@@ -136,6 +137,7 @@ fn packed_dense_ranges_allocate_nothing() {
 
 #[test]
 fn what_depends_on_earlier_operations_allocates_nothing() {
+    let _alone = alone();
     let (job, cluster) = Job::start(vec![table(0, "plain", Layout::Sparse, "none")], TransportChoice::Auto);
     let table = cluster.table::<f32>("plain").expect("a table");
     let list = KeyList::new((0..LIST_KEYS).collect()).expect("ascending");
@@ -156,6 +158,7 @@ fn what_depends_on_earlier_operations_allocates_nothing() {
 #[test]
 fn steps_allocate_nothing() {
     let spec = TableSpec { consistency: Consistency::Sequential, ..table(0, "steps", Layout::Sparse, ALL_FILTERS) };
+    let _alone = alone();
     let (job, cluster) = Job::start(vec![spec], TransportChoice::Auto);
     let table = cluster.table::<f32>("steps").expect("a table");
     for asked in [list(LIST_KEYS), list(1)] {

@@ -1,6 +1,6 @@
 //! Below the protocol: block, frame, connection, block.
 
-use crate::counter::{count, watch_this_thread};
+use crate::counter::{alone, count, watch_this_thread};
 use parashard::id::{Generation, Incarnation, JobId, Nanos, NodeId, Timestamp};
 use parashard::memory::Pool;
 use parashard::node::Secret;
@@ -8,8 +8,8 @@ use parashard::transport::fabric::{FabricTransport, LinkKind, LinkSettings, Tran
 use parashard::transport::tcp::TcpConfig;
 use parashard::transport::{Incoming, Transport};
 use parashard::wire::{Header, Kind, TxFrame};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const JOB: JobId = JobId(7);
@@ -19,9 +19,6 @@ const WORKER: NodeId = NodeId::worker(0);
 const BODIES: [usize; 6] = [0, 8, 4096, 256 << 10, 8, 600_000];
 const WARM_UP_ROUNDS: usize = 200;
 const ROUNDS: usize = 300;
-
-/// Setting up allocates, so nobody does it while another counts.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// One end: what it sends and what it is told.
 struct End {
@@ -105,7 +102,7 @@ impl End {
 }
 
 fn counted(spin: Duration, choice: TransportChoice, kind: LinkKind) -> u64 {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let mut server = End::open(SERVER, WORKER, spin, choice);
     let address = server.transport.local_address().expect("listens");
     let over = AtomicBool::new(false);
