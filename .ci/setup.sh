@@ -59,6 +59,19 @@ missing_tools() {
     [ "$goal" != soak ] || has c++ || has g++ || echo g++
     # Its header alone is compared with; building and running need nothing of it.
     [ "$goal" = demo ] || [ "$fresh" = no -a -e /usr/include/infiniband/verbs.h ] || echo verbs-header
+    [ "$goal" = demo ] || missing_machine_tools
+}
+
+# missing_machine_tools: what the virtual machine of tests/verbs is made of and runs in, as packages of
+# Debian. The kernel is Debian's own, so other systems run those tests where they have a device.
+missing_machine_tools() {
+    local pair
+    [ "$(distribution | cut -d ' ' -f 1)" = debian ] || return 0
+    for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static rdma:iproute2 ibv_devinfo:ibverbs-utils \
+        ib_write_bw:perftest cpio:cpio modprobe:kmod objcopy:binutils pigz:pigz xz:xz-utils; do
+        has "${pair%%:*}" || PATH=$PATH:/usr/sbin:/sbin has "${pair%%:*}" || echo "${pair#*:}"
+    done
+    [ "$fresh" = no ] && [ -e /etc/libibverbs.d/rxe.driver ] || echo ibverbs-providers
 }
 
 # missing_extras: names what the build uses where it is and does without where it is not: libhwloc,

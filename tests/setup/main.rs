@@ -29,12 +29,20 @@ fn stderr(output: &Output) -> String {
 
 const APT: &str = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
                    gcc libc6-dev pkg-config ca-certificates";
+const MACHINE: &str = " qemu-system-x86 busybox-static iproute2 ibverbs-utils perftest cpio kmod binutils pigz \
+                       xz-utils ibverbs-providers";
 const DNF: &str = "dnf install -y gcc glibc-devel pkgconf-pkg-config ca-certificates";
 
 /// What root has to run on each system for `goal`, one command a line.
 fn expected(system: &str, goal: &str) -> String {
     let lint = |packages: &str| if goal == "demo" { String::new() } else { format!(" {packages}") };
-    let apt_install = format!("apt-get update\n{APT}{} libhwloc-dev libudev-dev", lint("libibverbs-dev"));
+    let machine = if system.starts_with("debian") { MACHINE } else { "" };
+    let lint_packages = lint(&format!("libibverbs-dev{machine}"));
+    let apt_install = format!(
+        "apt-get update
+{APT}{} libhwloc-dev libudev-dev",
+        lint_packages
+    );
     let dnf_install = format!("{DNF}{}", lint("rdma-core-devel"));
     let apt = |rust: &str, linters: &str| format!("{apt_install} {rust}{}\n", lint(linters));
     match system {

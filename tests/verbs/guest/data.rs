@@ -1,22 +1,24 @@
 //! Frames of every size and both directions arrive whole, by the work requests that are meant for them.
 
+use super::Test;
 use super::pair::{Pair, SHARD, WORKER, assert_pattern};
 use parashard::memory::{LandingBlock, TxBuf, take_copied_bytes};
 use parashard::transport::verbs::OpcodeCounts;
 use parashard::wire::{Dependencies, Dependency, Header, Kind, Pieces, TxFrame};
 use parashard::{id::Timestamp, keyspace::KeyRange};
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a small frame is one inline send", a_small_frame_is_one_inline_send),
-    ("a frame of a kilobyte is one send", a_frame_of_a_kilobyte_is_one_send),
-    ("a push is a write and a write with immediate", a_push_is_a_write_and_a_write_with_immediate),
-    ("keys and values in many pieces fill one slot", keys_and_values_in_many_pieces_fill_one_slot),
-    ("a large push is read from the worker's memory", a_large_push_is_read_from_the_workers_memory),
-    ("memory of no pool is copied first", memory_of_no_pool_is_copied_first),
-    ("an answer lands in several pieces without a copy", an_answer_lands_in_several_pieces_without_a_copy),
-    ("a refusal frees the landing", a_refusal_frees_the_landing),
-    ("an answer by another way frees the landing", an_answer_by_another_way_frees_the_landing),
-    ("a shard's large frame without a landing goes another way", a_shards_large_frame_goes_another_way),
+pub(super) const TESTS: &[Test] = tests![
+    a_small_frame_is_one_inline_send,
+    a_frame_of_a_kilobyte_is_one_send,
+    a_push_is_a_write_and_a_write_with_immediate,
+    keys_and_values_in_many_pieces_fill_one_slot,
+    a_large_push_is_read_from_the_workers_memory,
+    memory_of_no_pool_is_copied_first,
+    an_answer_lands_in_several_pieces_without_a_copy,
+    a_small_answer_is_put_where_it_was_to_land,
+    a_refusal_frees_the_landing,
+    an_answer_by_another_way_frees_the_landing,
+    a_shards_large_frame_goes_another_way,
 ];
 
 /// What a step posted.
@@ -150,6 +152,18 @@ fn an_answer_lands_in_several_pieces_without_a_copy() {
         drop(answer);
         assert_pattern(&landing.into_block().expect("nobody else knows it"), 5);
     }
+}
+
+fn a_small_answer_is_put_where_it_was_to_land() {
+    let mut pair = Pair::connected();
+    let landing = LandingBlock::new(pair.worker.landing.block(64));
+    let request = pull(&mut pair, &landing);
+    let before = pair.shard.verbs.counts();
+    let answer = pair.shard.frame(Kind::PullReply, pair.shard.values(64, 2));
+    pair.shard.send(TxFrame { target: request.target, ..answer });
+    assert!(pair.at_worker().landed);
+    assert_eq!(posted(before, pair.shard.verbs.counts()), (1, 0, 0, 0));
+    assert_pattern(&landing.into_block().expect("nobody else knows it"), 2);
 }
 
 fn a_refusal_frees_the_landing() {
