@@ -1,6 +1,6 @@
 //! Below the protocol: block, frame, connection, block.
 
-use crate::counter::{alone, count, watch_this_thread};
+use crate::counter::{count, take_turn, watch_this_thread};
 use parashard::id::{Generation, Incarnation, JobId, Nanos, NodeId, Timestamp};
 use parashard::memory::Pool;
 use parashard::node::Secret;
@@ -102,7 +102,6 @@ impl End {
 }
 
 fn counted(spin: Duration, choice: TransportChoice, kind: LinkKind) -> u64 {
-    let _alone = alone();
     let mut server = End::open(SERVER, WORKER, spin, choice);
     let address = server.transport.local_address().expect("listens");
     let over = AtomicBool::new(false);
@@ -135,6 +134,7 @@ fn counted(spin: Duration, choice: TransportChoice, kind: LinkKind) -> u64 {
 
 #[test]
 fn frames_allocate_nothing_whichever_way_they_take() {
+    let _turn = take_turn();
     assert_eq!(counted(Duration::ZERO, TransportChoice::Tcp, LinkKind::Tcp), 0);
     assert_eq!(counted(Duration::ZERO, TransportChoice::Shm, LinkKind::Shm), 0);
     assert_eq!(counted(Duration::ZERO, TransportChoice::Auto, LinkKind::Local), 0);
@@ -142,6 +142,7 @@ fn frames_allocate_nothing_whichever_way_they_take() {
 
 #[test]
 fn frames_allocate_nothing_while_waits_poll() {
+    let _turn = take_turn();
     assert_eq!(counted(Duration::from_micros(200), TransportChoice::Tcp, LinkKind::Tcp), 0);
     assert_eq!(counted(Duration::from_micros(200), TransportChoice::Shm, LinkKind::Shm), 0);
 }
