@@ -1,7 +1,7 @@
 //! Round trips of small requests beside a raw TCP ping-pong that waits in the same way.
 
-use crate::cluster::{Job, Table, table};
-use crate::limit::PingPong;
+use crate::cluster::{self, Job, Table, table};
+use crate::limit::{Perftest, PingPong};
 use crate::machine::Machine;
 use crate::options::{PeerOptions, TableOptions, Wait};
 use crate::peer::{MpiKind, PeerPlan, PeerPoint, PeerSet, RedisWork};
@@ -17,6 +17,8 @@ use parashard::node::Layout;
 const KEY_END: u64 = 1 << 40;
 /// Keys of the larger request.
 const MANY: usize = 100;
+/// Bytes of perftest's message: what plain sockets send.
+const SEND_BYTES: u64 = 64;
 /// How often the points of a mode take turns in a run, and with `--quick`.
 const TURNS: (usize, usize) = (10, 2);
 /// Round trips of a turn, and with `--quick`.
@@ -34,8 +36,12 @@ pub(crate) struct LatencyArguments {
 /// One way of waiting with its job, its peer and what was measured.
 struct Mode {
     wait: Wait,
+    /// How its data travels.
+    link: String,
     table: Table,
     raw: Option<PingPong>,
+    /// Whether an earlier mode tells what plain sockets give with this wait.
+    hides_raw: bool,
     one: KeyList,
     many: KeyList,
     /// push_1key, pull_1key, push_100keys, pull_100keys, raw_tcp.
@@ -46,40 +52,51 @@ struct Mode {
 
 /// Measures round trips and publishes the rows.
 pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
-    let TableOptions { options, remote, wait } = &arguments.common;
+    let TableOptions { options, remote, ways, wait } = &arguments.common;
     let placement = options.placement()?;
     placement.on_client()?;
-    let is_remote = remote.scheduler.is_some();
     let waits = match wait {
         Some(wait) => vec![*wait],
         // A worker of a job that runs already can join once.
-        None if is_remote => vec![Wait::Spin],
+        None if remote.scheduler.is_some() => vec![Wait::Spin],
         None => vec![Wait::Spin, Wait::Block],
     };
     let mut modes = Vec::new();
-    for wait in waits {
-        modes.push(if is_remote {
-            Mode::new(Job::join(remote, wait)?, wait, None)?
-        } else {
-            Mode::local(wait, &placement)?
-        });
+    for (place, &way) in ways.transport.iter().enumerate() {
+        for &wait in &waits {
+            let mode = cluster::Mode { wait, way, in_process: ways.in_process };
+            modes.push(Mode::start(&arguments.common, mode, place > 0, &placement)?);
+        }
     }
     let mut set = arguments.peers.peers.then(|| PeerSet::start(peer_plan(options.quick), &placement)).transpose()?;
+    let mut perftest = Ok(None);
+    if modes.iter().any(|mode| mode.link == "verbs") {
+        perftest = Perftest::find().map(Some);
+    }
+    let mut sends = Series::default();
     for _ in 0..options.runs {
         let (turns, trips) = (options.amount(TURNS.0, TURNS.1), options.amount(TRIPS.0, TRIPS.1));
         modes.iter_mut().try_for_each(|mode| mode.run(turns, trips))?;
+        if let Ok(Some(perftest)) = &perftest {
+            let (typical, p99) = perftest.round_trip_us(SEND_BYTES, &placement)?;
+            sends.add(typical * 1e3, p99 * 1e3, typical * 1e3);
+        }
         set.iter_mut().try_for_each(|set| set.run(&placement))?;
     }
     let mut report = Report {
         title: "latency: round trips of small requests, one outstanding".to_owned(),
         machine: Machine::look(&placement),
         median_name: "median",
-        before: &["keys", "wait"],
+        before: &["keys", "link", "wait"],
         after: &["p50_ratio", "p99_ratio"],
-        plot: Plot::Bars { y: "p50_us", label: &["wait"] },
+        plot: Plot::Bars { y: "p50_us", label: &["link", "wait"] },
         rows: modes.iter().flat_map(Mode::rows).collect(),
         notes: Vec::new(),
     };
+    report.notes.extend(perftest.err());
+    if !sends.is_empty() {
+        report.rows.push(trip_row("ib_send_lat", 0, &sends).with("link", "verbs").with("wait", "spin"));
+    }
     if let Some(set) = set {
         report.notes.extend(set.missing.iter().cloned());
         report.rows.extend(set.points().into_iter().map(peer_row));
@@ -88,19 +105,20 @@ pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
 }
 
 impl Mode {
-    fn local(wait: Wait, placement: &Placement) -> Result<Mode> {
+    fn start(options: &TableOptions, mode: cluster::Mode, hides_raw: bool, placement: &Placement) -> Result<Mode> {
         let mut spec = table(0, "sparse", KEY_END, Layout::Sparse);
         spec.filters.key_cache = true;
-        let job = Job::start(vec![spec], wait, placement)?;
-        Mode::new(job, wait, Some(PingPong::start(placement, wait)?))
-    }
-
-    fn new(job: Job, wait: Wait, raw: Option<PingPong>) -> Result<Mode> {
+        let job = Job::open(vec![spec], options, mode, placement)?;
+        let raw = match options.remote.scheduler {
+            Some(_) => None,
+            None => Some(PingPong::start(placement, mode.wait)?),
+        };
         let table = job.table("sparse", Layout::Sparse)?;
         let mut draw = Draw::new(1);
         let mut list = |count| anyhow::Ok(KeyList::new(draw.keys(count, table.spec().key_end))?);
         let (one, many) = (list(1)?, list(MANY)?);
-        Ok(Mode { wait, table, raw, one, many, series: Default::default(), _job: job })
+        let (wait, link) = (mode.wait, job.link());
+        Ok(Mode { wait, link, table, raw, hides_raw, one, many, series: Default::default(), _job: job })
     }
 
     /// One run. The points take turns, so that a moment of noise does not meet one of them alone.
@@ -144,9 +162,10 @@ impl Mode {
             [("push_1key", 1), ("pull_1key", 1), ("push_100keys", MANY), ("pull_100keys", MANY), ("raw_tcp", 0)];
         let raw = &self.series[4];
         let measured = names.into_iter().zip(&self.series).filter(|(_, series)| !series.is_empty());
+        let measured = measured.filter(|((name, _), _)| *name != "raw_tcp" || !self.hides_raw);
         let row = |((name, keys), series): ((&str, usize), &Series)| {
             let row = trip_row(name, keys as u64, series).with("wait", self.wait.name());
-            if name == "raw_tcp" { row } else { beside_raw(row, series, raw) }
+            if name == "raw_tcp" { row } else { beside_raw(row.with("link", self.link.clone()), series, raw) }
         };
         measured.map(row).collect()
     }

@@ -2,8 +2,9 @@
 //!
 //! `parashard bench …` executes this program, found beside it. README.md says how to read the figures.
 //!
-//! * `latency`, `bandwidth`, `push_pull`, `sparse`  a worker and a server over loopback (`cluster`).
+//! * `latency`, `bandwidth`, `push_pull`, `sparse`  a worker and a server on this machine (`cluster`).
 //! * `aggregate`  the store alone. `filters`  whole trainings.
+//! * `pair`  two transports without them.
 //! * `limit`, `peer`  what is measured beside them; `timing`, `report`  how, and how it is told.
 
 mod aggregate;
@@ -14,6 +15,7 @@ mod latency;
 mod limit;
 mod machine;
 mod options;
+mod pair;
 mod peer;
 mod pin;
 mod push_pull;
@@ -43,7 +45,7 @@ struct Arguments {
 enum Command {
     /// Round trips of 1 and 100 keys, beside a raw TCP ping-pong that waits in the same way.
     Latency(latency::LatencyArguments),
-    /// Dense pushes alone and pulls alone, beside one stream of iperf3 and of plain sockets.
+    /// Dense pushes alone and pulls alone, beside what the machine gives one stream on the same way.
     Bandwidth(bandwidth::BandwidthArguments),
     /// A push and a pull of the same, dense and sparse.
     PushPull(options::TableOptions),

@@ -3,6 +3,8 @@
 use crate::pin::Placement;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use parashard::error::{ExitCode, Failure};
+use parashard::node::TransportChoice;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,6 +77,52 @@ impl Wait {
     }
 }
 
+/// A way of the data between worker and server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// The fastest there is.
+    Auto,
+    /// The connection.
+    Tcp,
+    /// Shared memory of one host.
+    Shm,
+    /// RDMA verbs.
+    Verbs,
+}
+
+impl Way {
+    /// The choice that stands for it.
+    pub(crate) fn choice(self) -> TransportChoice {
+        match self {
+            Way::Auto => TransportChoice::Auto,
+            Way::Tcp => TransportChoice::Tcp,
+            Way::Shm => TransportChoice::Shm,
+            Way::Verbs => TransportChoice::Verbs,
+        }
+    }
+}
+
+/// Which ways are measured, and where the server runs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WayOptions {
+    /// Ways of the data between worker and server, measured side by side.
+    #[arg(long, value_enum, value_delimiter = ',', num_args = 1.., default_value = "auto")]
+    pub(crate) transport: Vec<Way>,
+    /// The server is a thread of this process; by itself it is a process of its own.
+    #[arg(long, conflicts_with = "scheduler")]
+    pub(crate) in_process: bool,
+}
+
+impl WayOptions {
+    /// The one way, for a benchmark that measures one at a time.
+    pub(crate) fn only(&self) -> Result<Way> {
+        match self.transport[..] {
+            [way] => Ok(way),
+            _ => Err(Failure::new(ExitCode::Usage, "--transport: give one here").into()),
+        }
+    }
+}
+
 /// A job that runs already, instead of servers of the benchmark's own.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RemoteOptions {
@@ -106,6 +154,8 @@ pub(crate) struct TableOptions {
     pub(crate) options: Options,
     #[command(flatten)]
     pub(crate) remote: RemoteOptions,
+    #[command(flatten)]
+    pub(crate) ways: WayOptions,
     /// How both sides wait; `latency` without it does both.
     #[arg(long, value_enum)]
     pub(crate) wait: Option<Wait>,

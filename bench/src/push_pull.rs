@@ -2,17 +2,18 @@
 //!
 //! The push is acknowledged before the pull is sent. The rate counts the values both ways.
 
-use crate::bandwidth::Streams;
-use crate::cluster::{Job, Table, table};
+use crate::cluster::{Job, Mode, Table, table};
+use crate::limit::Streams;
 use crate::machine::Machine;
 use crate::options::{TableOptions, Wait};
+use crate::pin::Placement;
 use crate::report::{Plot, Report, Row};
 use crate::sample::Draw;
 use crate::timing::{Pace, Series};
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use parashard::client::{KeyList, Pending, Pushed, Values};
 use parashard::keyspace::KeyRange;
-use parashard::node::Layout;
+use parashard::node::{Layout, LinkKind};
 
 const KEY_END: u64 = 1 << 40;
 /// Elements of the dense table: 8 MB of f32.
@@ -31,61 +32,89 @@ struct Point {
     series: Series,
 }
 
+/// One way with its job and its points.
+struct Side {
+    link: LinkKind,
+    name: String,
+    sparse: Option<Table>,
+    dense: Option<Table>,
+    points: Vec<Point>,
+    /// Last, so that the job outlives its tables.
+    _job: Job,
+}
+
 /// Measures all sizes and publishes the rows.
 pub(crate) fn run(arguments: &TableOptions) -> Result<()> {
-    let TableOptions { options, remote, wait } = arguments;
+    let TableOptions { options, remote, ways, wait } = arguments;
     let wait = wait.unwrap_or(Wait::Spin);
     let placement = options.placement()?;
     placement.on_client()?;
-    let is_remote = remote.scheduler.is_some();
-    let job = if is_remote {
-        Job::join(remote, wait)?
-    } else {
-        let mut tables = vec![table(0, "sparse", KEY_END, Layout::Sparse), table(1, "dense", ELEMENTS, Layout::Dense)];
-        tables[0].filters.key_cache = true;
-        Job::start(tables, wait, &placement)?
-    };
-    // A job that runs already has one table for us, of either kind.
-    let (sparse, dense) = (job.table("sparse", Layout::Sparse), job.table("dense", Layout::Dense));
-    if let (Err(error), true) = (&sparse, dense.is_err()) {
-        return Err(anyhow!("{error:#}"));
+    let mut sides = Vec::new();
+    for &way in &ways.transport {
+        sides.push(Side::start(arguments, Mode { wait, way, in_process: ways.in_process }, &placement)?);
     }
-    let mut points = Vec::new();
-    let at = |keys, count| Point { keys, count, series: Series::default() };
-    if dense.is_ok() {
-        points.extend(
-            options.amount(vec![1 << 14, 1 << 18, 1 << 21], vec![1 << 10]).into_iter().map(|count| at(None, count)),
-        );
-    }
-    if let Ok(sparse) = &sparse {
-        for count in options.amount(vec![10_000, 100_000, 1_000_000], vec![1_000]) {
-            let keys = Draw::new(count as u64).keys(count, sparse.spec().key_end);
-            points.push(at(Some(KeyList::new(keys)?), count));
-        }
-    }
-    let mut streams = Streams::default();
+    let links = if remote.scheduler.is_some() { Vec::new() } else { sides.iter().map(|side| side.link).collect() };
+    let sizes: Vec<u64> = sides[0].points.iter().map(|point| point.count as u64 * 4).collect();
+    let mut streams = Streams::of(links, &sizes);
     for _ in 0..options.runs {
-        if !is_remote {
-            streams.run(options, &placement)?;
-        }
-        for point in &mut points {
-            let table = if point.keys.is_some() { sparse.as_ref() } else { dense.as_ref() };
-            if let Ok(table) = table {
-                point.measure(table, options.quick)?;
-            }
+        streams.run(options, &placement)?;
+        for side in &mut sides {
+            // Whoever spun for another way sleeps before this one begins.
+            std::thread::sleep(2 * wait.spin());
+            side.measure(options.quick)?;
         }
     }
     let report = Report {
         title: "push-pull: a push and a pull of the same that sees it, f32 sums, one shard".to_owned(),
         machine: Machine::look(&placement),
         median_name: "median",
-        before: &["keys", "wait"],
+        before: &["keys", "link", "wait"],
         after: &["mkeys_per_s"],
-        plot: Plot::Lines { x: "keys", series: &[] },
-        rows: points.iter().map(|point| point.row(wait, &streams)).collect(),
-        notes: vec![streams.note()],
+        plot: Plot::Lines { x: "keys", series: &["link"] },
+        rows: sides.iter().flat_map(|side| side.rows(wait, &streams)).collect(),
+        notes: streams.notes(),
     };
     report.publish(options)
+}
+
+impl Side {
+    fn start(options: &TableOptions, mode: Mode, placement: &Placement) -> Result<Side> {
+        let mut tables = vec![table(0, "sparse", KEY_END, Layout::Sparse), table(1, "dense", ELEMENTS, Layout::Dense)];
+        tables[0].filters.key_cache = true;
+        let job = Job::open(tables, options, mode, placement)?;
+        // A job that runs already has one table for us, of either kind.
+        let (sparse, dense) = (job.table("sparse", Layout::Sparse), job.table("dense", Layout::Dense));
+        if let (Err(error), true) = (&sparse, dense.is_err()) {
+            return Err(anyhow!("{error:#}"));
+        }
+        let mut points = Vec::new();
+        let at = |keys, count| Point { keys, count, series: Series::default() };
+        let options = &options.options;
+        if dense.is_ok() {
+            let counts = options.amount(vec![1 << 14, 1 << 18, 1 << 21], vec![1 << 10]);
+            points.extend(counts.into_iter().map(|count| at(None, count)));
+        }
+        if let Ok(sparse) = &sparse {
+            for count in options.amount(vec![10_000, 100_000, 1_000_000], vec![1_000]) {
+                let keys = Draw::new(count as u64).keys(count, sparse.spec().key_end);
+                points.push(at(Some(KeyList::new(keys)?), count));
+            }
+        }
+        let link = job.links().first().copied().context("the pair has a way")?;
+        Ok(Side { link, name: job.link(), sparse: sparse.ok(), dense: dense.ok(), points, _job: job })
+    }
+
+    fn measure(&mut self, quick: bool) -> Result<()> {
+        for point in &mut self.points {
+            let table = if point.keys.is_some() { &self.sparse } else { &self.dense };
+            table.as_ref().map_or(Ok(()), |table| point.measure(table, quick))?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, wait: Wait, streams: &Streams) -> Vec<Row> {
+        self.points.iter().map(|point| point.row(self, wait, streams)).collect()
+    }
 }
 
 impl Point {
@@ -115,12 +144,14 @@ impl Point {
         series.run(Pace { warm_up: rounds / 10 + 1, rounds, depth: 1 }, prepare, begin, finish)
     }
 
-    fn row(&self, wait: Wait, streams: &Streams) -> Row {
+    fn row(&self, side: &Side, wait: Wait, streams: &Streams) -> Row {
         let name = if self.keys.is_some() { "push_pull_sparse" } else { "push_pull_dense" };
         let keys = self.count as u64;
-        let row = Row::new(name, keys).measured(&self.series, self.count as f64 * 8.0, "GB/s", streams.limit());
+        let limit = streams.limit(side.link, keys * 4);
+        let row = Row::new(name, keys).measured(&self.series, self.count as f64 * 8.0, "GB/s", limit);
         let rate = row.rate;
-        let row = row.with("keys", keys).with("bytes", keys * 4).with("wait", wait.name());
+        let row =
+            row.with("keys", keys).with("link", side.name.clone()).with("bytes", keys * 4).with("wait", wait.name());
         row.with("gb_per_s", rate).with("mkeys_per_s", rate.map(|gb_per_s| gb_per_s / 8.0 * 1e3))
     }
 }

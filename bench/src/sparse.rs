@@ -7,7 +7,7 @@
 
 mod way;
 
-use crate::cluster::{Job, Table, table};
+use crate::cluster::{Job, Mode, Table, table};
 use crate::limit::{NO_LIMIT, stream_gb_per_s, triad_gb_per_s};
 use crate::machine::Machine;
 use crate::options::{PeerOptions, TableOptions, Wait};
@@ -54,7 +54,7 @@ pub(crate) struct SparseArguments {
 /// What all sizes have in common, and what the loopback and the memory gave in each run.
 struct Session<'a> {
     arguments: &'a SparseArguments,
-    wait: Wait,
+    mode: Mode,
     placement: Placement,
     /// A job that runs already; without it each size has one of its own.
     remote: Option<Job>,
@@ -79,11 +79,13 @@ struct Bench<'a> {
 
 /// Measures all sizes and publishes the rows.
 pub(crate) fn run(arguments: &SparseArguments) -> Result<()> {
-    let TableOptions { options, remote, wait } = &arguments.common;
+    let TableOptions { options, remote, ways, wait } = &arguments.common;
     let wait = wait.unwrap_or(Wait::Spin);
+    let mode = Mode { wait, way: ways.only()?, in_process: ways.in_process };
     let placement = options.placement()?;
     placement.on_client()?;
-    let remote = remote.scheduler.is_some().then(|| Job::join(remote, wait)).transpose()?;
+    let open = || Job::open(Vec::new(), &arguments.common, mode, &placement);
+    let remote = remote.scheduler.is_some().then(open).transpose()?;
     let mut report = Report {
         title: "sparse: pushes and pulls of sorted random keys, f32 sums, one shard".to_owned(),
         machine: Machine::look(&placement),
@@ -95,7 +97,7 @@ pub(crate) fn run(arguments: &SparseArguments) -> Result<()> {
         notes: Vec::new(),
     };
     let (stream_gb_per_s, triad_gb_per_s) = (Vec::new(), Vec::new());
-    let mut session = Session { arguments, wait, placement, remote, stream_gb_per_s, triad_gb_per_s };
+    let mut session = Session { arguments, mode, placement, remote, stream_gb_per_s, triad_gb_per_s };
     let sizes = arguments.sizes.clone();
     for keys in sizes.unwrap_or_else(|| options.amount(SIZES.to_vec(), vec![1_000])) {
         session.measure(usize::try_from(keys)?, &mut report)?;
@@ -111,7 +113,7 @@ impl Session<'_> {
         let runs = usize::from(options.runs);
         let firsts_a_run = (FIRST_TABLES_MAX / runs).clamp(1, rounds(keys, 1, options.quick).min(8));
         let local = match &self.remote {
-            None => Some(Job::start(tables(runs * firsts_a_run), self.wait, &self.placement)?),
+            None => Some(Job::open(tables(runs * firsts_a_run), &self.arguments.common, self.mode, &self.placement)?),
             Some(_) => None,
         };
         let Some(job) = local.as_ref().or(self.remote.as_ref()) else { return Ok(()) };
@@ -128,7 +130,7 @@ impl Session<'_> {
             points.iter_mut().try_for_each(|point| bench.measure(point))?;
             set.iter_mut().try_for_each(|set| set.run(&self.placement))?;
         }
-        report.rows.extend(points.iter().map(|point| point.row(keys, self.wait, &stream)));
+        report.rows.extend(points.iter().map(|point| point.row(keys, self.mode.wait, &stream)));
         self.stream_gb_per_s.extend(stream);
         if let Some(set) = set {
             // A peer that is missing is missing at every size.

@@ -1,11 +1,11 @@
 //! Each benchmark, tiny: it runs, and its rows have the names and fields that readers look for.
 
 use super::{Arguments, exit_code, run};
-use crate::cluster::{LocalJob, table};
-use crate::options::Wait;
+use crate::cluster::{LocalJob, Mode, table};
+use crate::options::{Wait, Way};
 use crate::pin::Placement;
 use clap::Parser;
-use parashard::node::{Layout, Secret};
+use parashard::node::Layout;
 use serde_json::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,11 @@ fn rows(arguments: &[&str]) -> Vec<Value> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (json, csv, svg) = (path("rows.json"), path("rows.csv"), path("rows.svg"));
     let files = ["--quick", "--no-pin", "--runs", "2", "--json", &json, "--csv", &csv, "--svg", &svg];
-    let words = ["parashard-bench"].iter().chain(arguments).chain(&files);
+    let mut words: Vec<&str> = ["parashard-bench"].iter().chain(arguments).chain(&files).copied().collect();
+    // No program lies beside this one.
+    if ["latency", "bandwidth", "push-pull", "sparse"].contains(&arguments[0]) && !arguments.contains(&"--scheduler") {
+        words.push("--in-process");
+    }
     let arguments = Arguments::try_parse_from(words).expect("good arguments");
     run(&arguments).expect("the benchmark runs");
     let rows: Vec<Value> = serde_json::from_str(&read(&json)).expect("an array of rows");
@@ -105,6 +109,23 @@ fn bandwidth_has_the_limit_in_each_row() {
 }
 
 #[test]
+fn ways_stand_side_by_side_each_with_its_limit() {
+    let rows = rows(&["bandwidth", "--sizes", "65536", "--transport", "auto,tcp,shm"]);
+    let named = named(&rows, "push", &["gb_per_s", "limit", "share_of_limit"]);
+    let links: Vec<_> = named.iter().filter(|row| row["depth"] == 1).map(|row| row["link"].as_str()).collect();
+    assert_eq!(links, [Some("local"), Some("tcp"), Some("shm")]);
+    let limits: Vec<_> = named.iter().filter(|row| row["depth"] == 1).map(|row| row["limit_name"].as_str()).collect();
+    assert_eq!(limits, [Some("plain ring"), Some("raw stream"), Some("plain ring")]);
+}
+
+#[test]
+fn a_transport_alone_moves_frames_on_each_way() {
+    let rows = rows(&["bandwidth", "--apply", "none", "--sizes", "4096,1048576", "--transport", "tcp,shm,auto"]);
+    let named = named(&rows, "transfer", &["bytes", "gb_per_s", "limit", "share_of_limit"]);
+    assert_eq!(named.len(), 6);
+}
+
+#[test]
 fn a_push_and_a_pull_of_the_same_are_measured_dense_and_sparse() {
     let rows = rows(&["push-pull"]);
     for name in ["push_pull_dense", "push_pull_sparse"] {
@@ -130,8 +151,8 @@ fn a_job_that_runs_already_is_joined() {
     let path = folder.path().join("secret");
     std::fs::write(&path, "07".repeat(32)).expect("a file");
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
-    let secret = Secret::from_bytes(&[7; 32]).expect("as long as a secret");
-    let job = LocalJob::start(tables, secret, Wait::Block, &placement).expect("the job starts");
+    let mode = Mode { wait: Wait::Block, way: Way::Tcp, in_process: true };
+    let job = LocalJob::start(tables, &[7; 32], mode, &placement).expect("the job starts");
     let secret = path.display().to_string();
     let job_id = format!("{:x}", job.config.job.0);
     let rows = rows(&[
@@ -185,10 +206,9 @@ fn errors_have_their_exit_codes() {
         exit_code(&error)
     };
     assert_eq!(code(&["push-pull", "--quick", "--pin", "0,1000"]), 2);
-    assert_eq!(
-        code(&["latency", "--quick", "--runs", "1", "--wait", "block", "--json", "/no/such/folder/rows.json"]),
-        5
-    );
+    assert_eq!(code(&["sparse", "--quick", "--in-process", "--transport", "tcp,shm"]), 2);
+    let latency = ["latency", "--quick", "--in-process", "--runs", "1", "--wait", "block"];
+    assert_eq!(code(&[&latency[..], &["--json", "/no/such/folder/rows.json"]].concat()), 5);
     for words in
         [&["sparse", "--runs", "0"][..], &["latency", "--peers", "--scheduler", "a:1", "--job", "1", "--table", "t"]]
     {

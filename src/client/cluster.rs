@@ -2,6 +2,8 @@
 
 use super::engine::{Shared, Statistics};
 use super::error::ClientError;
+use super::registered::Registered;
+use super::scope::{self, Scope};
 use super::table::Table;
 use super::values::Number;
 use crate::memory::Pool;
@@ -14,6 +16,8 @@ use std::thread::JoinHandle;
 pub struct Cluster {
     shared: Arc<Shared>,
     pool: Arc<Pool>,
+    /// Memory that shards may write.
+    landing_pool: Arc<Pool>,
     job: JobConfig,
     rank: u32,
     background: Option<JoinHandle<()>>,
@@ -33,7 +37,8 @@ impl Cluster {
             .name("parashard-progress".to_owned())
             .spawn(move || behind.run_background())
             .map_err(|source| node::NodeError::System { what: "start a thread", source })?;
-        Ok(Cluster { shared, pool, job, rank, background: Some(background) })
+        let landing_pool = Pool::unbounded();
+        Ok(Cluster { shared, pool, landing_pool, job, rank, background: Some(background) })
     }
 
     /// What the scheduler has told of the job.
@@ -56,6 +61,56 @@ impl Cluster {
         let spec = self.job.tables.iter().find(|spec| spec.name == name);
         let spec = spec.ok_or_else(|| ClientError::NoTable(name.to_owned()))?;
         Table::new(&self.shared, &self.pool, spec.clone())
+    }
+
+    /// Takes a vector over as memory that devices may know: pulls into it and pushes from it make no copy
+    /// where the fabric can write and read a program's memory. Dropped, it is freed when no device holds it.
+    #[must_use]
+    pub fn register<T: Number>(&self, numbers: Vec<T>) -> Registered<T> {
+        Registered::adopt(&self.landing_pool, numbers)
+    }
+
+    /// Gives a registered vector back, when no device holds it any more.
+    ///
+    /// # Errors
+    /// When the job has ended meanwhile; the memory is freed then.
+    pub fn unregister<T: Number>(&self, memory: Registered<T>) -> Result<Vec<T>, ClientError> {
+        memory.give_back(&self.landing_pool, &self.shared)
+    }
+
+    /// Runs `work`, in which memory that the program only borrows can be pulled into and pushed from.
+    /// Returns when no device and no queue knows any of it, so that the program reads what has landed
+    /// there afterwards: pulls that were not waited for are given up, pushes are acknowledged first.
+    ///
+    /// ```no_run
+    /// # fn train(cluster: &parashard::client::Cluster) -> Result<(), parashard::client::ClientError> {
+    /// use parashard::keyspace::KeyRange;
+    ///
+    /// let weights = cluster.table::<f32>("weights")?;
+    /// let mut numbers = vec![0.0; 1 << 20];
+    /// cluster.scope(|scope| {
+    ///     let memory = scope.register(&mut numbers);
+    ///     scope.pull_range(&weights, KeyRange::new(0, 1 << 20), &memory)?.wait()
+    /// })?;
+    /// println!("{}", numbers[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What is lent cannot be touched inside:
+    ///
+    /// ```compile_fail
+    /// # fn train(cluster: &parashard::client::Cluster) {
+    /// let mut numbers = vec![0.0f32; 8];
+    /// cluster.scope(|scope| {
+    ///     let memory = scope.register(&mut numbers);
+    ///     numbers[0] = 1.0;
+    ///     drop(memory);
+    /// });
+    /// # }
+    /// ```
+    pub fn scope<'env, R>(&self, work: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> R) -> R {
+        scope::run(&self.shared, &self.landing_pool, work)
     }
 
     /// Asks for a unit of work, unless a question is open already.

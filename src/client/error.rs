@@ -33,6 +33,9 @@ pub enum ClientError {
         /// The key.
         key: u64,
     },
+    /// Memory of a scope on which an operation works.
+    #[error("an operation works on this memory: wait for it first")]
+    InUse,
     /// A model file that cannot be opened.
     #[error("{path}: cannot be read: {source}; check the path of the model")]
     ModelRead {
@@ -71,6 +74,7 @@ impl Classify for ClientError {
             ClientError::NoTable(_)
             | ClientError::Type { .. }
             | ClientError::Keys { .. }
+            | ClientError::InUse
             | ClientError::ModelRead { .. }
             | ClientError::Model { .. } => ExitCode::BadInput,
             ClientError::Ended { exit_code, .. } => ExitCode::from_number(*exit_code),

@@ -20,6 +20,26 @@
 //! thread inside these calls; while no caller is inside, a background thread takes over, so that
 //! heartbeats and answers do not depend on the program's next call.
 //!
+//! Memory of the program's own, which answers land in and pushes are sent from without a copy where the
+//! fabric can do so, is given away by [`Cluster::register`] or lent for the time of a [`Cluster::scope`]:
+//!
+//! ```no_run
+//! # fn train(cluster: &parashard::client::Cluster) -> Result<(), parashard::client::ClientError> {
+//! use parashard::keyspace::KeyRange;
+//!
+//! let weights = cluster.table::<f32>("weights")?;
+//! let (range, mut memory) = (KeyRange::new(0, 1000), cluster.register(vec![0.0f32; 1000]));
+//! for _ in 0..10 {
+//!     memory = weights.pull_range_into(range, memory)?.wait()?;
+//!     memory.iter_mut().for_each(|weight| *weight *= -0.1);
+//!     memory = weights.push_range_from(range, memory)?.wait()?;
+//! }
+//! let numbers: Vec<f32> = cluster.unregister(memory)?;
+//! # drop(numbers);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A finished model needs no cluster: [`Model`] opens its file.
 
 mod cluster;
@@ -28,6 +48,8 @@ mod error;
 mod key_list;
 mod model;
 mod pending;
+mod registered;
+mod scope;
 mod table;
 mod values;
 
@@ -37,8 +59,11 @@ pub use error::ClientError;
 pub use key_list::KeyList;
 pub use model::{Model, ModelFile};
 pub use pending::{Pending, Pushed};
+pub use registered::Registered;
+pub use scope::{Landed, Scope};
 pub use table::Table;
 pub use values::{Number, Source, Values};
 
+pub use crate::memory::Lent;
 pub use crate::node::{LinkCounts, NodeConfig, Offer, Workload};
 pub use crate::wire::{Bf16, Shutdown, Unit};

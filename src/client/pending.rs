@@ -4,6 +4,8 @@ use super::engine::Shared;
 use super::error::ClientError;
 use super::values::{Number, Values};
 use crate::id::Timestamp;
+use crate::memory::TxBuf;
+use crate::node::Worker;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -17,12 +19,35 @@ pub struct Pending<T> {
     shared: Arc<Shared>,
     timestamp: Timestamp,
     taken: bool,
+    /// Memory of the program that is pushed, to be given back.
+    source: Option<TxBuf>,
     outcome: PhantomData<T>,
 }
 
 impl<T> Pending<T> {
     pub(super) fn new(shared: &Arc<Shared>, timestamp: Timestamp) -> Pending<T> {
-        Pending { shared: Arc::clone(shared), timestamp, taken: false, outcome: PhantomData }
+        Pending { shared: Arc::clone(shared), timestamp, taken: false, source: None, outcome: PhantomData }
+    }
+
+    /// A push whose memory is wanted back.
+    pub(super) fn of_source(shared: &Arc<Shared>, timestamp: Timestamp, source: TxBuf) -> Pending<T> {
+        let mut pending = Pending::new(shared, timestamp);
+        pending.source = Some(source);
+        pending
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn take_source(&mut self) -> Option<TxBuf> {
+        self.source.take()
+    }
+
+    /// Takes the outcome of an operation that is done.
+    pub(super) fn take<R>(&mut self, take: impl FnOnce(&mut Worker, Timestamp) -> R) -> R {
+        self.taken = true;
+        take(self.shared.enter().worker(), self.timestamp)
     }
 
     /// The operation's name, for later operations to depend on.
@@ -38,7 +63,7 @@ impl<T> Pending<T> {
         inner.worker().is_done(self.timestamp)
     }
 
-    fn wait_done(&self) -> Result<(), ClientError> {
+    pub(super) fn wait_done(&self) -> Result<(), ClientError> {
         let timestamp = self.timestamp;
         self.shared.wait_for(|inner| inner.worker().is_done(timestamp).then_some(()))
     }
@@ -51,8 +76,7 @@ impl<T: Number> Pending<Values<T>> {
     /// When the pull was refused or the job has ended.
     pub fn wait(mut self) -> Result<Values<T>, ClientError> {
         self.wait_done()?;
-        self.taken = true;
-        Ok(Values::new(self.shared.enter().worker().take_pulled(self.timestamp)?))
+        Ok(Values::new(self.take(|worker, timestamp| worker.take_pulled(timestamp))?))
     }
 }
 
@@ -63,8 +87,7 @@ impl Pending<Pushed> {
     /// When the push was refused or the job has ended.
     pub fn wait(mut self) -> Result<Pushed, ClientError> {
         self.wait_done()?;
-        self.taken = true;
-        self.shared.enter().worker().take_pushed(self.timestamp)?;
+        self.take(|worker, timestamp| worker.take_pushed(timestamp))?;
         Ok(Pushed)
     }
 }

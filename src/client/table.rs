@@ -4,12 +4,13 @@ use super::engine::Shared;
 use super::error::ClientError;
 use super::key_list::KeyList;
 use super::pending::{Pending, Pushed};
+use super::registered::Registered;
 use super::values::{Number, Source, Values};
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
-use crate::memory::{Pool, TxBuf, copy_counted};
+use crate::memory::{Block, Pool, TxBuf, copy_counted};
 use crate::node;
-use crate::node::{Keys, Request};
+use crate::node::{Keys, OperationError, Request, Worker};
 use crate::wire::TableSpec;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -135,11 +136,11 @@ impl<T: Number> Table<T> {
         Ok(())
     }
 
-    fn whole(&self) -> KeyRange {
+    pub(super) fn whole(&self) -> KeyRange {
         KeyRange::new(0, self.spec.key_end)
     }
 
-    fn request<'a>(&self, range: KeyRange, keys: Option<Keys>, after: &'a [Timestamp]) -> Request<'a> {
+    pub(super) fn request<'a>(&self, range: KeyRange, keys: Option<Keys>, after: &'a [Timestamp]) -> Request<'a> {
         Request { table: self.spec.id, range, keys, after }
     }
 
@@ -150,19 +151,81 @@ impl<T: Number> Table<T> {
         Keys::once(block.freeze())
     }
 
-    fn begin_push(&self, request: &Request<'_>, values: TxBuf) -> Result<Pending<Pushed>, ClientError> {
-        let mut inner = self.shared.enter();
-        inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
-        let timestamp = inner.worker().push(node::now(), request, values)?;
-        inner.flush();
+    /// As [`Table::push`], from memory that devices know, which comes back with the acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Table::push`]; the memory is freed then.
+    pub fn push_from(&self, keys: &KeyList, memory: Registered<T>) -> Result<Pending<Registered<T>>, ClientError> {
+        self.begin_push_from(&self.request(self.whole(), Some(keys.keys()), &[]), memory)
+    }
+
+    /// As [`Table::push_range`], from memory that devices know, which comes back with the acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Table::push`]; the memory is freed then.
+    pub fn push_range_from(
+        &self,
+        range: KeyRange,
+        memory: Registered<T>,
+    ) -> Result<Pending<Registered<T>>, ClientError> {
+        self.begin_push_from(&self.request(range, None, &[]), memory)
+    }
+
+    /// As [`Table::pull`], into memory that devices know, of exactly as many numbers.
+    ///
+    /// # Errors
+    /// As [`Table::pull`], and when the memory is of another length; the memory is freed then.
+    pub fn pull_into(&self, keys: &KeyList, memory: Registered<T>) -> Result<Pending<Registered<T>>, ClientError> {
+        self.begin_pull_into(&self.request(self.whole(), Some(keys.keys()), &[]), memory.into_block())
+    }
+
+    /// As [`Table::pull_range`], into memory that devices know, of exactly as many numbers.
+    ///
+    /// # Errors
+    /// As [`Table::pull_into`].
+    pub fn pull_range_into(
+        &self,
+        range: KeyRange,
+        memory: Registered<T>,
+    ) -> Result<Pending<Registered<T>>, ClientError> {
+        self.begin_pull_into(&self.request(range, None, &[]), memory.into_block())
+    }
+
+    fn begin_push_from(
+        &self,
+        request: &Request<'_>,
+        memory: Registered<T>,
+    ) -> Result<Pending<Registered<T>>, ClientError> {
+        let source = memory.into_block().freeze();
+        let timestamp = self.begin(|worker| worker.push(node::now(), request, source.clone()))?;
+        Ok(Pending::of_source(&self.shared, timestamp, source))
+    }
+
+    pub(super) fn begin_push(&self, request: &Request<'_>, values: TxBuf) -> Result<Pending<Pushed>, ClientError> {
+        let timestamp = self.begin(|worker| worker.push(node::now(), request, values))?;
         Ok(Pending::new(&self.shared, timestamp))
     }
 
     fn begin_pull(&self, request: &Request<'_>) -> Result<Pending<Values<T>>, ClientError> {
+        let timestamp = self.begin(|worker| worker.pull(node::now(), request))?;
+        Ok(Pending::new(&self.shared, timestamp))
+    }
+
+    /// A pull into memory of the program; `O` is what it gives back.
+    pub(super) fn begin_pull_into<O>(&self, request: &Request<'_>, into: Block) -> Result<Pending<O>, ClientError> {
+        let timestamp = self.begin(|worker| worker.pull_into(node::now(), request, into))?;
+        Ok(Pending::new(&self.shared, timestamp))
+    }
+
+    /// Begins an operation when there is room for another one.
+    fn begin(
+        &self,
+        begin: impl FnOnce(&mut Worker) -> Result<Timestamp, OperationError>,
+    ) -> Result<Timestamp, ClientError> {
         let mut inner = self.shared.enter();
         inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
-        let timestamp = inner.worker().pull(node::now(), request)?;
+        let timestamp = begin(inner.worker())?;
         inner.flush();
-        Ok(Pending::new(&self.shared, timestamp))
+        Ok(timestamp)
     }
 }

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::id::NodeId;
     use crate::id::{JobId, WriterId};
-    use crate::node::{Cast, JobConfig, Offer, Placement, SchedulerPlan, Secret, Workload};
+    use crate::node::{Cast, JobConfig, LinkSettings, Offer, Placement, SchedulerPlan, Secret, Workload};
     use std::time::Duration;
 
     /// Work that never comes.
@@ -259,8 +259,8 @@ mod tests {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
-            links: crate::node::LinkSettings::default(),
             placement: Placement::default(),
+            links: LinkSettings::default(),
         };
         InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() }
     }

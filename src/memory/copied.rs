@@ -8,6 +8,7 @@ use std::ops::Range;
 
 thread_local! {
     static COPIED_BYTES: Cell<u64> = const { Cell::new(0) };
+    static GATHERED_BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Copies `source` to `target`, counted.
@@ -39,6 +40,17 @@ pub fn keep_counted<T: Copy>(source: &[T]) -> Box<[T]> {
 #[must_use]
 pub fn take_copied_bytes() -> u64 {
     COPIED_BYTES.take()
+}
+
+/// Takes note of values that a table gathers into an answer: work, not a copy of a message.
+pub fn count_gathered(bytes: usize) {
+    GATHERED_BYTES.set(GATHERED_BYTES.get() + bytes as u64);
+}
+
+/// Bytes that this thread has gathered since it was asked last.
+#[must_use]
+pub fn take_gathered_bytes() -> u64 {
+    GATHERED_BYTES.take()
 }
 
 pub(super) fn count(bytes: usize) {

@@ -1,5 +1,6 @@
 //! The pool: slabs, size classes, free lists.
 
+use super::adopted::Adopted;
 use super::buffer::Block;
 use super::counted::Shell;
 use super::slab::{HUGE_PAGE_BYTES, PoolConfig, map_slab};
@@ -30,15 +31,19 @@ pub struct Pool {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     slabs: Vec<MmapMut>,
-    /// Places of the slabs in the list, by the address of their first byte.
-    slab_places: BTreeMap<usize, usize>,
+    /// All slabs, adopted ones too, by the address of their first byte.
+    pub(super) places: BTreeMap<usize, SlabInfo>,
+    /// Slabs so far.
+    slab_count: usize,
+    /// Memory of others, by the address of its first byte.
+    pub(super) adopted: BTreeMap<usize, Adopted>,
     slab_bytes: usize,
     free: [Vec<Address>; CLASS_COUNT],
     /// Uncut rest of the newest slab.
     rest: Option<(Address, usize)>,
-    used_bytes: usize,
+    pub(super) used_bytes: usize,
     /// Of frozen blocks that have returned.
     shells: Vec<Shell>,
 }
@@ -69,6 +74,8 @@ pub struct SlabInfo {
     pub start: usize,
     /// Bytes from there.
     pub bytes: usize,
+    /// Whether it is memory of the program, which retires; see [`Pool::retired`].
+    pub is_adopted: bool,
 }
 
 impl Pool {
@@ -83,7 +90,9 @@ impl Pool {
     pub fn open(config: PoolConfig) -> Arc<Pool> {
         let state = State {
             slabs: Vec::new(),
-            slab_places: BTreeMap::new(),
+            places: BTreeMap::new(),
+            slab_count: 0,
+            adopted: BTreeMap::new(),
             slab_bytes: 0,
             free: [const { Vec::new() }; CLASS_COUNT],
             rest: None,
@@ -143,15 +152,17 @@ impl Pool {
     #[must_use]
     pub fn slab_of(&self, address: usize) -> Option<SlabInfo> {
         let state = self.lock();
-        let (&start, &index) = state.slab_places.range(..=address).next_back()?;
-        let bytes = state.slabs[index].len();
-        (address - start < bytes).then_some(SlabInfo { index, start, bytes })
+        state.slab_of(address)
     }
 
     /// Takes a block back, with its shell if it was frozen; called by its owner's drop.
     pub(super) fn give_back(&self, start: NonNull<u8>, capacity: usize, shell: Option<Shell>) {
         let mut state = self.lock();
         state.used_bytes -= capacity;
+        if state.take_home(start) {
+            state.shells.extend(shell);
+            return;
+        }
         state.free[close_class_of(capacity)].push(Address(start));
         state.shells.extend(shell);
     }
@@ -162,13 +173,24 @@ impl Pool {
         kept.unwrap_or_else(Shell::new)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic inside the lock leaves the lists whole: each change is a single push or pop.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    pub(super) fn slab_of(&self, address: usize) -> Option<SlabInfo> {
+        let (&start, &slab) = self.places.range(..=address).next_back()?;
+        (address - start < slab.bytes).then_some(slab)
+    }
+
+    /// Names a new slab.
+    pub(super) fn add_place(&mut self, start: usize, bytes: usize, is_adopted: bool) {
+        self.places.insert(start, SlabInfo { index: self.slab_count, start, bytes, is_adopted });
+        self.slab_count += 1;
+    }
+
     fn take(&mut self, class: usize, config: &PoolConfig) -> Option<Address> {
         let capacity = class_bytes(class);
         let address = match self.free[class].pop() {
@@ -220,7 +242,7 @@ impl State {
         let mut slab = map_slab(bytes, config)?;
         let start = NonNull::new(slab.as_mut_ptr())?;
         self.slab_bytes += bytes;
-        self.slab_places.insert(start.as_ptr() as usize, self.slabs.len());
+        self.add_place(start.as_ptr() as usize, bytes, false);
         self.slabs.push(slab);
         self.rest = Some((Address(start), bytes));
         Some(())

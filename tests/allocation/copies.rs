@@ -4,7 +4,7 @@ use crate::job::{KEY_END, table};
 use crate::pair::{Copied, Pair};
 use parashard::keyspace::KeyRange;
 use parashard::memory::TxBuf;
-use parashard::node::{Keys, Layout};
+use parashard::node::{Keys, Layout, LinkKind, TransportChoice};
 
 /// Of a large segment no more is copied than one read may bring of it together with what came before,
 /// twice where the header behind it was cut.
@@ -64,4 +64,15 @@ fn packed_keys_and_values_are_unpacked_where_they_are_used() {
     assert!(pushed.shard <= segments * SEGMENT_COPIED_MAX, "{pushed:?}");
     assert!(pulled.shard <= segments * SEGMENT_COPIED_MAX, "{pulled:?}");
     assert!(pulled.worker <= segments * SEGMENT_COPIED_MAX, "{pulled:?}");
+}
+
+#[test]
+fn through_a_ring_everything_is_copied_once_by_each_side() {
+    for (choice, kind) in [(TransportChoice::Auto, LinkKind::Local), (TransportChoice::Shm, LinkKind::Shm)] {
+        let mut pair = Pair::linked(table(0, "dense", Layout::Dense, "none"), choice, kind);
+        let (pushed, pulled) = copied(&mut pair, KeyRange::new(0, ONE_SEGMENT / 4), None, ONE_SEGMENT);
+        for bytes in [pushed.worker, pushed.shard, pulled.shard, pulled.worker] {
+            assert!((ONE_SEGMENT..ONE_SEGMENT + HEADERS_COPIED_MAX).contains(&bytes), "{kind}: {pushed:?} {pulled:?}");
+        }
+    }
 }

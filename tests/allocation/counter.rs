@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 struct Counter;
 
@@ -58,6 +58,12 @@ pub(crate) fn tell_all(work: impl FnOnce()) {
     TELLING.store(true, Ordering::SeqCst);
     count_all(work);
     TELLING.store(false, Ordering::SeqCst);
+}
+
+/// For a test that counts: nobody else who asks for the same sets a job up meanwhile, which allocates.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note() {

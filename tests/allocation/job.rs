@@ -4,7 +4,7 @@ use parashard::client::{Cluster, Offer, Shutdown, Workload};
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::node::{
     Cast, Consistency, DType, JobConfig, LauncherWord, Layout, LinkSettings, NodeConfig, SchedulerHandle,
-    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
+    SchedulerPlan, SchedulerProcess, Secret, TableSpec, TransportChoice, UpdateFunction, run_server,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// A scheduler for these tables, without a server.
-    pub(crate) fn scheduler(tables: Vec<TableSpec>) -> Job {
+    pub(crate) fn scheduler(tables: Vec<TableSpec>, choice: TransportChoice) -> Job {
         let mut config = NodeConfig {
             job: JobId(0xa110c),
             secret: Secret::from_bytes(&[7; 32]).expect("long enough"),
@@ -48,7 +48,7 @@ impl Job {
             host: "here".to_owned(),
             spin: Duration::ZERO,
             key_cache_bytes: 64 << 20,
-            links: LinkSettings::default(),
+            links: LinkSettings { choice, ..LinkSettings::default() },
             placement: parashard::node::Placement::default(),
         };
         let plan = SchedulerPlan {
@@ -66,8 +66,8 @@ impl Job {
     }
 
     /// A whole job.
-    pub(crate) fn start(tables: Vec<TableSpec>) -> (Job, Cluster) {
-        let mut job = Job::scheduler(tables);
+    pub(crate) fn start(tables: Vec<TableSpec>, choice: TransportChoice) -> (Job, Cluster) {
+        let mut job = Job::scheduler(tables, choice);
         let config = job.config.clone();
         job.threads.push(std::thread::spawn(move || drop(run_server(&config, 0, 1))));
         let cluster = Cluster::connect(&job.config, 0).expect("joins");

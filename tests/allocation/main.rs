@@ -8,6 +8,7 @@ mod answer;
 mod copies;
 mod counter;
 mod job;
+mod landing;
 mod pair;
 mod path;
 mod transport;

@@ -4,7 +4,9 @@ use crate::job::Job;
 use parashard::id::{Incarnation, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::memory::{Pool, TxBuf, take_copied_bytes};
-use parashard::node::{Driver, Keys, Request, TableSpec, WorkerDriver, WorkerEvent, now, open_worker, random};
+use parashard::node::{
+    Driver, Keys, LinkKind, Request, TableSpec, TransportChoice, WorkerDriver, WorkerEvent, now, open_worker, random,
+};
 use parashard::protocol::Identity;
 use parashard::protocol::server::{Server, ServerEvent};
 use parashard::transport::fabric::FabricTransport;
@@ -31,9 +33,14 @@ pub(crate) struct Copied {
 }
 
 impl Pair {
-    /// Both have joined the job of one table.
+    /// Both have joined the job of one table, over TCP.
     pub(crate) fn start(spec: TableSpec) -> Pair {
-        let job = Job::scheduler(vec![spec]);
+        Pair::linked(spec, TransportChoice::Tcp, LinkKind::Tcp)
+    }
+
+    /// Both have joined the job of one table, and their link is of this kind.
+    pub(crate) fn linked(spec: TableSpec, choice: TransportChoice, kind: LinkKind) -> Pair {
+        let job = Job::scheduler(vec![spec], choice);
         let pool = Pool::unbounded();
         let worker = open_worker(&job.config, 0, &pool).expect("opens");
         let mut pair = Pair { server: open_shard(&job), worker, _job: job };
@@ -41,7 +48,9 @@ impl Pair {
         pair.drive(|pair| {
             shard_is_there |= matches!(pair.server.poll_event(), Some(ServerEvent::Welcome));
             worker_is_there |= matches!(pair.worker.poll_event(), Some(WorkerEvent::Welcome));
-            shard_is_there && worker_is_there
+            let is_linked = pair.server.transport().link_kind(NodeId::worker(0)) == Some(kind)
+                && pair.worker.transport().link_kind(SHARD) == Some(kind);
+            shard_is_there && worker_is_there && is_linked
         });
         pair
     }

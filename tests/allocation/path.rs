@@ -4,11 +4,11 @@
 //! second, and these words are allocated; so a few windows may hold allocations. Most hold none at
 //! all, which no path that allocates for one message in twenty could show.
 
-use crate::counter::{count_all, tell_all};
+use crate::counter::{alone, count_all, tell_all};
 use crate::job::{Job, KEY_END, table};
 use parashard::client::{Cluster, KeyList, Pending, Pushed, Table, Values};
 use parashard::keyspace::KeyRange;
-use parashard::node::{Consistency, Layout, TableSpec};
+use parashard::node::{Consistency, Layout, TableSpec, TransportChoice};
 use std::collections::VecDeque;
 
 const WARM_UP_ROUNDS: usize = 20;
@@ -92,8 +92,13 @@ fn list(count: u64) -> Asked {
 }
 
 fn assert_all_are_quiet(spec: TableSpec, asked: &[Asked]) {
+    assert_all_are_quiet_over(TransportChoice::Auto, spec, asked);
+}
+
+fn assert_all_are_quiet_over(choice: TransportChoice, spec: TableSpec, asked: &[Asked]) {
+    let _alone = alone();
     let name = spec.name.clone();
-    let (job, cluster) = Job::start(vec![spec]);
+    let (job, cluster) = Job::start(vec![spec], choice);
     for asked in asked {
         for depth in [1, 4] {
             assert_pushes_and_pulls_are_quiet(&cluster, &name, asked, depth);
@@ -104,8 +109,11 @@ fn assert_all_are_quiet(spec: TableSpec, asked: &[Asked]) {
 }
 
 #[test]
-fn plain_lists_allocate_nothing() {
-    assert_all_are_quiet(table(0, "plain", Layout::Sparse, "none"), &[list(LIST_KEYS), list(1)]);
+fn plain_lists_allocate_nothing_whichever_way_they_take() {
+    for choice in [TransportChoice::Auto, TransportChoice::Shm, TransportChoice::Tcp] {
+        let spec = table(0, "plain", Layout::Sparse, "none");
+        assert_all_are_quiet_over(choice, spec, &[list(LIST_KEYS), list(1)]);
+    }
 }
 
 #[test]
@@ -114,9 +122,11 @@ fn filtered_lists_allocate_nothing() {
 }
 
 #[test]
-fn dense_ranges_allocate_nothing() {
-    let range = Asked::Range(KeyRange::new(1000, 1000 + RANGE_NUMBERS));
-    assert_all_are_quiet(table(0, "dense", Layout::Dense, "none"), &[range]);
+fn dense_ranges_allocate_nothing_whichever_way_they_take() {
+    for choice in [TransportChoice::Auto, TransportChoice::Shm, TransportChoice::Tcp] {
+        let range = Asked::Range(KeyRange::new(1000, 1000 + RANGE_NUMBERS));
+        assert_all_are_quiet_over(choice, table(0, "dense", Layout::Dense, "none"), &[range]);
+    }
 }
 
 #[test]
@@ -127,7 +137,8 @@ fn packed_dense_ranges_allocate_nothing() {
 
 #[test]
 fn what_depends_on_earlier_operations_allocates_nothing() {
-    let (job, cluster) = Job::start(vec![table(0, "plain", Layout::Sparse, "none")]);
+    let _alone = alone();
+    let (job, cluster) = Job::start(vec![table(0, "plain", Layout::Sparse, "none")], TransportChoice::Auto);
     let table = cluster.table::<f32>("plain").expect("a table");
     let list = KeyList::new((0..LIST_KEYS).collect()).expect("ascending");
     assert_quiet("a pull after a push", || {
@@ -147,7 +158,8 @@ fn what_depends_on_earlier_operations_allocates_nothing() {
 #[test]
 fn steps_allocate_nothing() {
     let spec = TableSpec { consistency: Consistency::Sequential, ..table(0, "steps", Layout::Sparse, ALL_FILTERS) };
-    let (job, cluster) = Job::start(vec![spec]);
+    let _alone = alone();
+    let (job, cluster) = Job::start(vec![spec], TransportChoice::Auto);
     let table = cluster.table::<f32>("steps").expect("a table");
     for asked in [list(LIST_KEYS), list(1)] {
         let mut pushes = Vec::with_capacity(2);

@@ -1,10 +1,11 @@
 //! Below the protocol: block, frame, connection, block.
 
-use crate::counter::{count, watch_this_thread};
+use crate::counter::{alone, count, watch_this_thread};
 use parashard::id::{Generation, Incarnation, JobId, Nanos, NodeId, Timestamp};
 use parashard::memory::Pool;
 use parashard::node::Secret;
-use parashard::transport::tcp::{TcpConfig, TcpTransport};
+use parashard::transport::fabric::{FabricTransport, LinkKind, LinkSettings, TransportChoice};
+use parashard::transport::tcp::TcpConfig;
 use parashard::transport::{Incoming, Transport};
 use parashard::wire::{Header, Kind, TxFrame};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const ROUNDS: usize = 300;
 
 /// One end: what it sends and what it is told.
 struct End {
-    transport: TcpTransport,
+    transport: FabricTransport,
     pool: Arc<Pool>,
     node: NodeId,
     peer: NodeId,
@@ -31,7 +32,7 @@ struct End {
 }
 
 impl End {
-    fn open(node: NodeId, peer: NodeId, spin: Duration) -> End {
+    fn open(node: NodeId, peer: NodeId, spin: Duration, choice: TransportChoice) -> End {
         let pool = Pool::unbounded();
         let mut drawn = u64::from(node.0);
         let config = TcpConfig {
@@ -48,7 +49,8 @@ impl End {
             }),
             spin,
         };
-        let transport = TcpTransport::open(config).expect("loopback");
+        let transport =
+            FabricTransport::open(config, &LinkSettings { choice, ..LinkSettings::default() }).expect("loopback");
         End { transport, pool, node, peer, begin: Instant::now(), incoming: Vec::new(), frames: Vec::new() }
     }
 
@@ -88,8 +90,8 @@ impl End {
     }
 
     fn round(&mut self) {
-        let now = self.now();
-        if !self.transport.rx_burst(now, &mut self.incoming, 256) {
+        let (now, before) = (self.now(), self.incoming.len());
+        if !self.transport.rx_burst(now, &mut self.incoming, 256) && self.incoming.len() == before {
             self.transport.wait(Some(Duration::from_millis(20))).expect("a poller");
         }
     }
@@ -99,8 +101,9 @@ impl End {
     }
 }
 
-fn counted(spin: Duration) -> u64 {
-    let mut server = End::open(SERVER, WORKER, spin);
+fn counted(spin: Duration, choice: TransportChoice, kind: LinkKind) -> u64 {
+    let _alone = alone();
+    let mut server = End::open(SERVER, WORKER, spin, choice);
     let address = server.transport.local_address().expect("listens");
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -111,7 +114,7 @@ fn counted(spin: Duration) -> u64 {
             }
         });
         watch_this_thread();
-        let mut worker = End::open(WORKER, SERVER, spin);
+        let mut worker = End::open(WORKER, SERVER, spin, choice);
         worker.transport.connect(Nanos(0), SERVER, &address);
         while !worker.incoming.iter().any(|incoming| matches!(incoming, Incoming::Up { .. })) {
             worker.round();
@@ -124,17 +127,21 @@ fn counted(spin: Duration) -> u64 {
         };
         exchange(WARM_UP_ROUNDS);
         let counted = count(|| exchange(ROUNDS));
+        assert_eq!(worker.transport.link_kind(SERVER), Some(kind));
         over.store(true, Ordering::Relaxed);
         counted
     })
 }
 
 #[test]
-fn frames_over_tcp_allocate_nothing() {
-    assert_eq!(counted(Duration::ZERO), 0);
+fn frames_allocate_nothing_whichever_way_they_take() {
+    assert_eq!(counted(Duration::ZERO, TransportChoice::Tcp, LinkKind::Tcp), 0);
+    assert_eq!(counted(Duration::ZERO, TransportChoice::Shm, LinkKind::Shm), 0);
+    assert_eq!(counted(Duration::ZERO, TransportChoice::Auto, LinkKind::Local), 0);
 }
 
 #[test]
-fn frames_over_tcp_allocate_nothing_while_waits_poll() {
-    assert_eq!(counted(Duration::from_micros(200)), 0);
+fn frames_allocate_nothing_while_waits_poll() {
+    assert_eq!(counted(Duration::from_micros(200), TransportChoice::Tcp, LinkKind::Tcp), 0);
+    assert_eq!(counted(Duration::from_micros(200), TransportChoice::Shm, LinkKind::Shm), 0);
 }

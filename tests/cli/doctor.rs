@@ -63,6 +63,8 @@ fn without_a_device_no_port_is_chosen_and_no_loopback_is_tried() {
     let report = report();
     let findings = findings(&report);
     assert!(!findings.iter().any(|finding| finding["name"] == "choice" || finding["name"] == "verbs loopback"));
+    let forced = program().args(["doctor", "--transport", "verbs"]).output().expect("runs");
+    assert_eq!(forced.status.code(), Some(5), "{}", String::from_utf8_lossy(&forced.stdout));
     let adapters = findings.iter().find(|finding| finding["name"] == "adapters").expect("a finding");
     let text = adapters["value"].as_str().expect("text");
     assert!(text.contains("jobs go by shared memory and TCP") || text.contains("without an RDMA driver"), "{text}");
@@ -72,7 +74,10 @@ fn without_a_device_no_port_is_chosen_and_no_loopback_is_tried() {
 fn the_report_is_aligned_marked_and_ends_with_a_verdict() {
     let text = done(&["doctor"]);
     let last = text.lines().last().expect("lines");
-    assert!(last.starts_with("usable: ") && last.contains("tcp") && last.contains(" warnings, "), "{text}");
+    assert!(
+        last.starts_with("usable with transport auto: ") && last.contains("tcp") && last.contains(" warnings, "),
+        "{text}"
+    );
     let columns: Vec<usize> = text
         .lines()
         .filter(|line| ["  ok    ", "  warn  ", "  fail  "].iter().any(|mark| line.starts_with(mark)))
@@ -106,5 +111,41 @@ fn without_any_network_the_machine_is_not_usable_and_the_exit_code_is_5() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(text.contains("fail  tcp loopback") && text.contains("mend it: sudo ip link set lo up"), "{text}");
-    assert!(text.lines().last().is_some_and(|line| line.starts_with("not usable: ")), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("not usable with transport auto: ")), "{text}");
+}
+
+#[test]
+fn a_setting_without_meaning_is_a_usage_error() {
+    let mut command = program();
+    let output = command.arg("doctor").env("PARASHARD_VERBS_MTU", "1500").output().expect("runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PARASHARD_VERBS_MTU is `1500`; set it to 256"));
+}
+
+#[test]
+fn the_program_demands_no_library_of_rdma() {
+    let output = Command::new("readelf").args(["-d", env!("CARGO_BIN_EXE_parashard")]).output().expect("readelf");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("NEEDED") && !text.contains("ibverbs"), "{text}");
+}
+
+#[test]
+fn without_the_library_the_program_runs_and_says_how_to_install_it() {
+    // In a mount namespace of its own an empty file lies over each copy of the library.
+    let script = "for file in $(ldconfig -p 2>/dev/null | awk '/libibverbs.so.1 /{print $NF}'); do \
+                  mount --bind /dev/null \"$(realpath \"$file\")\" || exit 99; done; exec \"$0\" doctor";
+    let path = format!("{}:/sbin:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_parashard")])
+        .env("PATH", path)
+        .env_remove("PARASHARD_SIMD")
+        .output();
+    let Ok(output) = output else { return println!("there is no unshare here") };
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.is_empty() {
+        return println!("mount namespaces are not allowed here: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("libibverbs.so.1 cannot be loaded"), "{text}");
+    assert!(text.contains("mend it: sudo apt-get install libibverbs1 ibverbs-providers"), "{text}");
 }

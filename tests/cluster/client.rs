@@ -298,3 +298,50 @@ fn a_worker_that_computes_for_long_stays_in_the_job() {
         assert!(begin.elapsed() < Duration::from_millis(500), "took {:?}", begin.elapsed());
     });
 }
+
+#[test]
+fn memory_of_the_program_is_pulled_into_and_pushed_from() {
+    let dense = TableSpec { layout: Layout::Dense, ..table(0, "dense", DType::F32) };
+    Job::start(vec![dense], 2, 1).run(1, |cluster| {
+        let table = cluster.table::<f32>("dense").expect("a table");
+        let whole = KeyRange::new(0, 10_000);
+        let numbers: Vec<f32> = (0..10_000u16).map(f32::from).collect();
+        let place = numbers.as_ptr();
+        let mut memory = cluster.register(numbers);
+        for _ in 0..2 {
+            memory = table.push_range_from(whole, memory).expect("fits").wait().expect("applied");
+        }
+        memory.fill(0.0);
+        let memory = table.pull_range_into(whole, memory).expect("fits").wait().expect("answered");
+        assert_eq!((memory[3], memory[9_999]), (6.0, 19_998.0));
+        let numbers = cluster.unregister(memory).expect("no device");
+        assert_eq!((numbers.as_ptr(), numbers[4]), (place, 8.0));
+        let error = table.pull_range_into(whole, cluster.register(vec![0.0; 9])).map(drop).expect_err("too short");
+        assert!(error.to_string().contains("the memory 36"), "{error}");
+    });
+}
+
+#[test]
+fn a_scope_ends_when_its_memory_is_free_whatever_was_forgotten() {
+    let dense = TableSpec { layout: Layout::Dense, ..table(0, "dense", DType::F32) };
+    Job::start(vec![dense], 2, 1).run(1, |cluster| {
+        let table = cluster.table::<f32>("dense").expect("a table");
+        let whole = KeyRange::new(0, 10_000);
+        let (mut target, mut source) = (vec![0.0f32; 10_000], vec![1.0f32; 10_000]);
+        for round in 1..=5u8 {
+            cluster.scope(|scope| {
+                let (into, from) = (scope.register(&mut target), scope.register(&mut source));
+                scope.push_range(&table, whole, &from).expect("fits").wait().expect("applied");
+                scope.pull_range(&table, whole, &into).expect("fits").wait().expect("answered");
+                let push = scope.push_range(&table, whole, &from).expect("fits");
+                let pull = scope.pull_range(&table, whole, &into).expect("fits");
+                assert!(matches!(scope.pull_range(&table, whole, &into), Err(ClientError::InUse)));
+                std::mem::forget((push, pull, into, from));
+            });
+            let least = f32::from(round) * 2.0 - 1.0;
+            assert!(target.iter().all(|&value| value == least || value == least + 1.0), "{:?}", &target[..3]);
+        }
+        let sums = table.pull_range(whole).expect("fits").wait().expect("answered");
+        assert!(sums.iter().all(|&sum| sum == 10.0), "{:?}", &sums[..3]);
+    });
+}

@@ -11,6 +11,7 @@ mod death;
 mod filters;
 mod full_disk;
 mod in_process;
+mod link;
 mod outcome;
 mod proxy;
 mod rows;

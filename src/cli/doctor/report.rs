@@ -72,6 +72,8 @@ pub(super) struct Report {
     pub(super) sections: Vec<Section>,
     /// Fabrics that passed their test.
     pub(super) carriers: Vec<&'static str>,
+    /// The transport that was asked for.
+    pub(super) choice: String,
     /// Whether a job can run.
     pub(super) is_usable: bool,
 }
@@ -101,11 +103,9 @@ impl Report {
             findings.filter(|finding| finding.mark == mark).count()
         };
         let tail = format!("{} warnings, {} failures", count(Mark::Warn), count(Mark::Fail));
-        match (self.is_usable, self.carriers.join(", ")) {
-            (true, carriers) => format!("usable: {carriers}; {tail}"),
-            (false, carriers) if carriers.is_empty() => format!("not usable: nothing here carries a job; {tail}"),
-            (false, carriers) => format!("not usable: {carriers} alone carry no job; {tail}"),
-        }
+        let carriers = if self.carriers.is_empty() { "nothing".to_owned() } else { self.carriers.join(", ") };
+        let verdict = if self.is_usable { "usable" } else { "not usable" };
+        format!("{verdict} with transport {}: {carriers} passed; {tail}", self.choice)
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -124,7 +124,7 @@ impl Report {
             .collect();
         let version = env!("CARGO_PKG_VERSION");
         let report = json!({
-            "version": version, "usable": self.is_usable, "carriers": self.carriers, "sections": sections,
+            "version": version, "usable": self.is_usable, "transport": self.choice, "carriers": self.carriers, "sections": sections,
         });
         format!("{report}\n")
     }
@@ -147,6 +147,7 @@ mod tests {
                 Section { title: "self-test", findings: network },
             ],
             carriers: vec!["shm"],
+            choice: "auto".to_owned(),
             is_usable: false,
         }
     }
@@ -165,7 +166,7 @@ self-test
   fail  tcp            refused
                        mend it: ip link set lo up
 
-not usable: shm alone carry no job; 1 warnings, 1 failures
+not usable with transport auto: shm passed; 1 warnings, 1 failures
 ";
         assert_eq!(report().to_text(), expected);
     }

@@ -29,8 +29,8 @@ impl VerbsFindings {
     }
 }
 
-/// Looks at everything there is, and tries the port that a node without a NUMA node of its own would take.
-pub(super) fn look() -> VerbsFindings {
+/// Looks at everything there is, and tries the port that a node would take which is bound to no NUMA node.
+pub(super) fn look(config: &VerbsConfig) -> VerbsFindings {
     let names = source::names(DEVICES);
     let has_device = !names.is_empty();
     let mut findings = VerbsFindings { devices: vec![adapters(&names)], test: None, has_device };
@@ -45,7 +45,7 @@ pub(super) fn look() -> VerbsFindings {
     if !has_device {
         return findings;
     }
-    let choice = VerbsConfig::from_environment().and_then(|config| LocalPort::choose(library, &config, None));
+    let choice = LocalPort::choose(library, config, None);
     match library.device_names() {
         Ok(known) => {
             findings.devices.extend(unknown_devices(&names, &known));

@@ -4,7 +4,7 @@ use super::Server;
 use super::arrived::Arrived;
 use crate::id::NodeId;
 use crate::limit;
-use crate::memory::TxBuf;
+use crate::memory::{TxBuf, count_gathered};
 use crate::wire::{Kind, Pieces, RxFrame};
 
 impl Server {
@@ -54,6 +54,7 @@ impl Server {
             }
             None => state.table.gather(header.range, pull.keys(), &mut values),
         }
+        count_gathered(values.len());
         values.freeze()
     }
 

@@ -82,7 +82,7 @@ impl Worker {
             let is_there = frame.header.value_bytes as usize == bytes && operation.target.on_landed(part);
             return is_there.then_some(()).ok_or("says that values landed where none were asked for".to_owned());
         }
-        let is_whole = bytes == operation.target_bytes && frame.bytes() == HEADER_BYTES + bytes;
+        let is_whole = !operation.is_given && bytes == operation.target_bytes && frame.bytes() == HEADER_BYTES + bytes;
         if is_whole && !flags.packs(FilterFlags::VALUE_BLOCK) {
             operation.target = frame.into_body().into_block().map_or(Target::Nothing, Target::Block);
             return Ok(());

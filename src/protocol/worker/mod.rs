@@ -9,7 +9,7 @@
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
-//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `answer` takes
+//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls, `answer` takes
 //! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
@@ -18,6 +18,7 @@ mod input;
 mod keys;
 mod operation;
 mod operations;
+mod pull;
 mod resend;
 mod residual;
 mod shard;
@@ -32,8 +33,8 @@ use crate::filter;
 use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
-use crate::memory::{Block, LandingBlock, Pool, TxBuf};
-use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use crate::memory::{Block, Pool, TxBuf};
+use crate::wire::{ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
@@ -41,7 +42,6 @@ use residual::ValueFilter;
 use shard::Shards;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use target::Target;
 use work::{Accounts, Question};
 
 pub use keys::Keys;
@@ -164,12 +164,6 @@ impl Worker {
         }
     }
 
-    /// Lets answers of at least `bytes_min` bytes land in memory of `pool`, of which a fabric may tell the
-    /// shards the address.
-    pub fn land_in(&mut self, pool: &Arc<Pool>, bytes_min: usize) {
-        (self.landing_pool, self.landing_bytes_min) = (Some(Arc::clone(pool)), bytes_min);
-    }
-
     /// The job, once the scheduler has said what it is.
     #[must_use]
     pub fn job(&self) -> Option<&JobConfig> {
@@ -204,34 +198,9 @@ impl Worker {
         request.check(self.spec(request.table)?, Some(&values))?;
         self.check_unfinished(request.table)?;
         let time = self.times[usize::from(request.table.0)].time;
-        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), 0, Target::Nothing)?;
+        let timestamp = self.begin(now, Kind::Push, request, time, Some(values), Operation::default())?;
         self.count_slices(request.table, timestamp);
         Ok(timestamp)
-    }
-
-    /// Begins a pull. The answer is taken with [`Worker::take_pulled`].
-    ///
-    /// # Errors
-    /// When the request does not fit the table; nothing was sent.
-    pub fn pull(&mut self, now: Nanos, request: &Request<'_>) -> Result<Timestamp, OperationError> {
-        let spec = self.spec(request.table)?;
-        let key_count = request.check(spec, None)?;
-        let target_bytes = key_count * spec.value_size();
-        let time = match spec.consistency {
-            Consistency::Sequential => self.times[usize::from(request.table.0)].time,
-            Consistency::Eventual => Time(0),
-        };
-        let target = self.landing_target(request.table, target_bytes);
-        self.begin(now, Kind::Pull, request, time, None, target_bytes, target)
-    }
-
-    /// Memory that the answers may be written to: of large ones that no filter packs, as long as what
-    /// is in use of the landing pool, quarantine included, stays below its limit.
-    fn landing_target(&self, table: TableId, bytes: usize) -> Target {
-        let is_plain = self.chains.get(usize::from(table.0)).is_some_and(|chain| chain.values.is_plain());
-        let pool = self.landing_pool.as_ref().filter(|_| is_plain && bytes >= self.landing_bytes_min);
-        let has_room = |pool: &&Arc<Pool>| pool.usage().used_bytes.saturating_add(bytes) <= limit::LANDING_BYTES;
-        pool.filter(has_room).map_or(Target::Nothing, |pool| Target::Landing(LandingBlock::new(pool.block(bytes))))
     }
 
     /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard
@@ -259,7 +228,7 @@ impl Worker {
     /// Whether the operation is answered by every shard.
     #[must_use]
     pub fn is_done(&self, timestamp: Timestamp) -> bool {
-        self.operations.at(timestamp).is_none_or(Operation::is_done)
+        self.operations.at(timestamp).is_none_or(Operation::is_over)
     }
 
     /// Whether every push so far is acknowledged.
@@ -303,6 +272,13 @@ impl Worker {
         if operation.is_done() {
             self.forget_abandoned(timestamp);
         }
+    }
+
+    /// Forgets an operation at once, answered or not: a pull, or a push to a job that has ended.
+    pub fn cancel(&mut self, now: Nanos, timestamp: Timestamp) {
+        self.operations.acknowledge(timestamp);
+        drop(self.operations.remove(timestamp));
+        self.release_marks(now);
     }
 
     /// The first refusal of an operation that was abandoned, once.

@@ -148,23 +148,32 @@ pub(super) struct Operation {
     /// Pull: bytes of all values, and where they are, once some have come.
     pub(super) target_bytes: usize,
     pub(super) target: Target,
+    /// Whether the target is memory of the program, which wants it back.
+    pub(super) is_given: bool,
+    /// Whether the answers come as they are, so that they may land.
+    pub(super) lands: bool,
     pub(super) source_bytes: usize,
     pub(super) error: Option<OperationError>,
     pub(super) abandoned: bool,
 }
 
 impl Operation {
-    /// An operation that nothing is known of yet but its parts. `acknowledged`: a push or mark.
-    pub(super) fn of(request_range: KeyRange, segments: Vec<Segment>, acknowledged: bool) -> Operation {
+    /// The operation, of these parts. `acknowledged`: a push or mark.
+    pub(super) fn of(self, request_range: KeyRange, segments: Vec<Segment>, acknowledged: bool) -> Operation {
         let bytes = |part: &Option<TxBuf>| part.as_ref().map_or(0, |part| part.len());
         let source = segments.iter().map(|segment| bytes(&segment.keys) + bytes(&segment.values));
         let (source_bytes, open_count) = (if acknowledged { source.sum() } else { 0 }, segments.len());
         let unacknowledged = acknowledged && open_count > 0;
-        Operation { request_range, segments, open_count, source_bytes, unacknowledged, ..Operation::default() }
+        Operation { request_range, segments, open_count, source_bytes, unacknowledged, ..self }
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.open_count == 0
+    }
+
+    /// Whether the program may have the outcome: memory that it gave only when nobody writes there any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_done() && !(self.is_given && self.target.is_given_away())
     }
 
     /// Where the answer to one segment may land: only at its first sending. Of one that goes out again
@@ -173,7 +182,7 @@ impl Operation {
         let segment = &self.segments[index];
         let bytes = segment.header.key_count as usize * segment.header.value_size();
         let part = segment.target_offset..segment.target_offset + bytes;
-        if part.is_empty() || segment.sendings > 1 { None } else { self.target.landing(part) }
+        if !self.lands || part.is_empty() || segment.sendings > 1 { None } else { self.target.landing(part) }
     }
 
     /// The dependencies that concern the range of one segment.
@@ -194,7 +203,10 @@ impl Outcome {
     pub(super) fn pulled(self, pool: &Arc<Pool>) -> Result<Block, OperationError> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(self.target.into_block().unwrap_or_else(|| pool.block(0))),
+            None => {
+                let values = if self.is_given { self.target.into_given() } else { self.target.into_block() };
+                Ok(values.unwrap_or_else(|| pool.block(0)))
+            }
         }
     }
 }

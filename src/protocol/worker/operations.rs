@@ -24,6 +24,8 @@ const SPARE_SEGMENTS_MAX: usize = 4096;
 pub(super) struct Outcome {
     pub(super) error: Option<OperationError>,
     pub(super) target: Target,
+    /// Whether the target is memory of the program.
+    pub(super) is_given: bool,
 }
 
 /// The kept operations.
@@ -129,12 +131,12 @@ impl Operations {
         }
         self.settled = self.settled.max(self.first);
         self.advance();
-        let Operation { mut segments, error, target, .. } = operation;
+        let Operation { mut segments, error, target, is_given, .. } = operation;
         if self.spare.len() < SPARE_COUNT && segments.capacity() <= SPARE_SEGMENTS_MAX {
             segments.clear();
             self.spare.push(segments);
         }
-        Some(Outcome { error, target })
+        Some(Outcome { error, target, is_given })
     }
 
     /// All kept operations, oldest first.

@@ -3,7 +3,6 @@
 
 use super::keys::{Keys, Piece, Purpose};
 use super::operation::{After, Operation, OperationError, Segment, SegmentState};
-use super::target::Target;
 use super::{Request, Worker};
 use crate::filter::key_digest;
 use crate::id::{Nanos, TableId, Time, Timestamp};
@@ -23,7 +22,7 @@ struct Template<'a> {
 
 impl Worker {
     /// Names an operation, cuts it and sends what can be sent. Values are filtered when nothing can
-    /// be refused any more.
+    /// be refused any more. `wanted` says where answers go.
     pub(super) fn begin(
         &mut self,
         now: Nanos,
@@ -31,8 +30,7 @@ impl Worker {
         request: &Request<'_>,
         time: Time,
         values: Option<TxBuf>,
-        target_bytes: usize,
-        target: Target,
+        wanted: Operation,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
         let after = self.open_dependencies(request.after, spec)?;
@@ -56,9 +54,8 @@ impl Worker {
                 self.pieces = pieces;
             }
         }
-        let acknowledged = kind != Kind::Pull;
-        let operation =
-            Operation { after, target_bytes, target, ..Operation::of(request.range, segments, acknowledged) };
+        let lands = self.answers_come_plain(request.table);
+        let operation = Operation { after, lands, ..wanted }.of(request.range, segments, kind != Kind::Pull);
         Ok(self.keep(now, operation))
     }
 
@@ -114,7 +111,7 @@ impl Worker {
         if self.has_open_pull(table, time) {
             self.held_marks.push(timestamp);
         }
-        let timestamp = self.keep(now, Operation::of(range, segments, true));
+        let timestamp = self.keep(now, Operation::default().of(range, segments, true));
         self.abandon(timestamp);
         Ok(())
     }

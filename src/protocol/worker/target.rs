@@ -6,7 +6,7 @@
 //! move to a block that nobody else knows. The landing block that is left behind, or that is still
 //! given away when the operation is over, stays in quarantine with the transport.
 
-use crate::memory::{Block, Landing, LandingBlock, Pool};
+use crate::memory::{Block, Landing, LandingBlock, Pool, copy_counted};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,22 +64,41 @@ impl Target {
         }
     }
 
-    /// The operation is over: what may still be written from outside is left behind.
+    /// All values are there: from now on nothing that is written from outside changes them.
     pub(super) fn settle(&mut self, pool: &Arc<Pool>) {
-        *self = match std::mem::take(self) {
-            Target::Landing(landing) => {
-                Target::Block(landing.into_block().unwrap_or_else(|landing| copy_of(&landing, pool)))
-            }
-            Target::Moved(_, block) => Target::Block(block),
-            other => other,
-        };
+        if let Target::Landing(landing) = self
+            && landing.is_given_away()
+        {
+            let _ = self.writable(pool, 0);
+        }
     }
 
-    /// The values of an operation that is over; none without bytes.
+    /// Whether somebody may still write.
+    pub(super) fn is_given_away(&self) -> bool {
+        match self {
+            Target::Landing(landing) | Target::Moved(landing, _) => landing.is_given_away(),
+            Target::Nothing | Target::Block(_) => false,
+        }
+    }
+
+    /// The settled values; what may still be written is left behind. None without bytes.
     pub(super) fn into_block(self) -> Option<Block> {
         match self {
             Target::Block(block) | Target::Moved(_, block) => Some(block),
-            Target::Nothing | Target::Landing(_) => None,
+            Target::Landing(landing) => landing.into_block().ok(),
+            Target::Nothing => None,
+        }
+    }
+
+    /// The settled values in the memory that was given for them, when nobody may write there any more.
+    pub(super) fn into_given(self) -> Option<Block> {
+        match self {
+            Target::Moved(landing, block) => {
+                let mut given = landing.into_block().ok()?;
+                copy_counted(&mut given, &block);
+                Some(given)
+            }
+            other => other.into_block(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{ShmError, ShmTicket, cannot, sealed, socket};
 use crate::transport::ring::{Doorbell, RingMemory};
 use rustix::io::Errno;
 use rustix::net::connect;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// A call that is not answered yet.
 #[derive(Debug)]
@@ -30,6 +30,9 @@ impl Guest {
     /// The memory and the host's bell, when they are there.
     pub(in crate::transport) fn hear(&self) -> Result<Option<(RingMemory, Doorbell)>, ShmError> {
         let Some(packet) = socket::receive(&self.socket)? else { return Ok(None) };
+        if packet.nonce == self.nonce && packet.descriptors.is_empty() {
+            return Err(ShmError::Refused);
+        }
         let mut descriptors = packet.descriptors.into_iter();
         let (Some(file), Some(bell)) = (descriptors.next(), descriptors.next()) else {
             return Err(ShmError::Stranger);
@@ -43,9 +46,9 @@ impl Guest {
     }
 }
 
-impl AsFd for Guest {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+impl AsRawFd for Guest {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

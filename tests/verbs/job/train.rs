@@ -40,10 +40,10 @@ pub(crate) fn a_model_trained_over_verbs_has_the_bytes_of_one_over_tcp() {
 }
 
 pub(crate) fn two_machines_train_over_their_wire() {
-    let node = "--job c0ffee --secret-file /host/secret --transport verbs --log-level info";
-    let start = "umask 077; echo 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f >/host/secret;";
+    let node = "--job c0ffee --secret-file /tmp/secret --transport verbs --log-level info";
+    let secret = "umask 077; echo 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f >/tmp/secret";
     let first = format!(
-        "{start} cp /host/secret /tmp/secret; chmod 600 /tmp/secret
+        "{secret}
         /host/parashard scheduler {node} --listen $ADDRESS:7000 {TRAIN} --model /host/verbs.model 2>/host/scheduler.log & scheduler=$!
         for rank in 0 1; do
             /host/parashard server --rank $rank {node} --scheduler 10.7.0.1:7000 --listen $ADDRESS:0 2>/host/server$rank.log &
@@ -51,10 +51,9 @@ pub(crate) fn two_machines_train_over_their_wire() {
         wait $scheduler || {{ cat /host/*.log; exit 3; }}
         wait
         {ACCOUNT}"
-    )
-    .replace("/host/secret ", "/tmp/secret ");
+    );
     let second = format!(
-        "{start} cp /host/secret /tmp/secret; chmod 600 /tmp/secret
+        "{secret}
         tries=0; until ping -c 1 -W 1 10.7.0.1 >/dev/null || [ $tries -ge 60 ]; do tries=$((tries + 1)); done
         for rank in 0 1; do
             /host/parashard worker --rank $rank {node} --scheduler 10.7.0.1:7000 2>/host/worker$rank.log &
@@ -62,8 +61,7 @@ pub(crate) fn two_machines_train_over_their_wire() {
         done
         wait $worker0 && wait $worker1 || {{ cat /host/*.log; exit 3; }}
         {ACCOUNT}"
-    )
-    .replace("/host/secret ", "/tmp/secret ");
+    );
     let (a, b) = (Share::new(&first).expect("a folder"), Share::new(&second).expect("a folder"));
     for share in [&a, &b] {
         share.add_parashard().and_then(|()| share.add_flights()).expect("program and data");
