@@ -25,7 +25,7 @@
 //! | [`filter`] | steps that shrink a message: rounding once per push, lossless ones at each send |
 //! | [`store`] | tables as ordered arrays in chunks, update functions, the model file's bytes |
 //! | [`protocol`] | the sans-io core: worker, server and scheduler as state machines |
-//! | [`transport`] | fabrics behind one trait: tcp, sim |
+//! | [`transport`] | fabrics behind one trait: tcp, and over it the fabric of links (memory of one host, verbs); sim |
 //! | [`node`] | the driver: one state machine on one transport; configuration, clock, model files |
 //! | [`launch`] | from an environment to the configuration of nodes; local processes, or threads of one |
 //! | [`client`] | what a worker program calls: `Cluster`, `Table`, `Pending` |
@@ -56,6 +56,22 @@
 //! keeps it, accounted, and answers the moment it is. The answer is one gather into a block that the
 //! transport sends. The worker copies each segment's values to their place in the caller's block; an
 //! answer in one piece that no filter packed becomes that block, and a packed one is unpacked there.
+//!
+//! # The fabric: a connection and a link
+//! Every pair of nodes has one authenticated TCP connection. Between servers and workers a *link* is set up
+//! over it: a faster way for data frames, through memory of one process, of one host, or by verbs
+//! (`transport::fabric`). Control stays on the connection: it is rare, it must get through while a link is
+//! made, broken or full, and the end of a process shows there at once, which shared memory cannot show.
+//! A link lives as long as its connection: a lost connection closes the link, a failing link cuts the
+//! connection, and what was not answered is sent again under its name. So there is one way to recover.
+//!
+//! All links use the same ring (`transport::ring`): slots in memory of the receiver, a credit for each, and
+//! an envelope in front of the header. Nodes of one host copy a frame into a slot and out of it, and ring
+//! an eventfd only for a node that sleeps. What a peer can write is never referenced: header first, checked
+//! as a copy, then the body. A peer that writes garbage loses the link.
+//!
+//! A node that answers reads nothing more from a peer that does not read its answers, so that the peer
+//! cannot make it hold more than a limit. A node that asks always reads, or both could wait for ever.
 //!
 //! # What is copied and allocated
 //! Between the kernel's buffers and the store's columns payload is copied by `memory::copy_counted` and

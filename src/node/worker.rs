@@ -5,6 +5,7 @@ use super::driver::Driver;
 use super::error::NodeError;
 use super::time::now;
 use crate::id::NodeId;
+use crate::limit;
 use crate::memory::Pool;
 use crate::protocol::Identity;
 use crate::protocol::worker::Worker;
@@ -23,6 +24,9 @@ pub fn open_worker(config: &NodeConfig, rank: u32, pool: &Arc<Pool>) -> Result<W
     let (incarnation, transport) = config.transport(node, false, pool)?;
     let transport = FabricTransport::open(transport, &config.links)?;
     let identity = Identity::new(node, config.job, incarnation);
-    let worker = Worker::new(now(), identity, config.host.clone(), &config.scheduler, Arc::clone(pool));
+    let mut worker = Worker::new(now(), identity, config.host.clone(), &config.scheduler, Arc::clone(pool));
+    if let Some(landing) = transport.landing_pool() {
+        worker.land_in(landing, limit::LANDING_BYTES_MIN);
+    }
     Ok(Driver::new(worker, transport))
 }

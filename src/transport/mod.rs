@@ -1,4 +1,5 @@
-//! Fabrics: one trait, and behind it tcp and sim (verbs and shm have their places ready).
+//! Fabrics: one trait, and behind it tcp, sim, and the composite that nodes use: [`fabric`], which gives
+//! each pair the fastest link it has, over `ring` in memory of one process or host, or by [`verbs`].
 //!
 //! A transport belongs to one thread and one node. It knows its peers by [`NodeId`] and moves whole
 //! frames: a [`TxFrame`] goes in, and its buffers are let go by the transport when the fabric no
@@ -141,6 +142,9 @@ pub enum TransportError {
     /// The system's poller fails.
     #[error("cannot wait for the network: {0}")]
     Poll(std::io::Error),
+    /// Verbs were asked for and cannot be had on this node.
+    #[error("--transport verbs cannot be met here: {0}")]
+    Verbs(verbs::VerbsError),
     /// The transport that was asked for is not to be had between this node and a peer.
     #[error("--transport {choice} cannot be met with {peer}: {reason}; choose another, or auto")]
     Choice {

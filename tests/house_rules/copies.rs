@@ -5,9 +5,12 @@ use super::source::{Source, Violation};
 pub(crate) const UNCOUNTED: &str = "a bulk copy in the data path that is not counted; use memory::copy_counted";
 
 /// The data path between the network and the store's columns, where gathering and adding are the work itself.
-const DATA_PATH: [&str; 7] = [
+const DATA_PATH: [&str; 10] = [
     "src/protocol/worker/",
     "src/protocol/server/",
+    "src/transport/fabric/",
+    "src/transport/ring/arrival.rs",
+    "src/transport/ring/link.rs",
     "src/transport/tcp/receiver.rs",
     "src/transport/tcp/sender.rs",
     "src/transport/tcp/session.rs",

@@ -2,16 +2,24 @@
 
 use super::FabricTransport;
 use super::choice::LinkKind;
-use super::peer::{Halves, Invitation, Options, Stage};
+use super::peer::{Halves, Invitation, Link, Options, Stage};
 use super::setup::SetupMessage;
 use crate::id::{Nanos, NodeId, Role};
 use crate::limit;
 use crate::transport::Transport;
-use crate::transport::local::{self, Hosting, LocalTicket};
+use crate::transport::local::{self, Hosting};
 use crate::transport::ring::{Doorbell, RingLink, RingMemory, Side};
 use crate::transport::shm::{Guest, Host, ShmTicket};
+use crate::transport::verbs::{VerbsEndpoint, VerbsError};
 use crate::wire::RxFrame;
-use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+
+/// What the other side has.
+struct Offered {
+    local: Option<[u8; 32]>,
+    shm: bool,
+    verbs: Option<Box<VerbsEndpoint>>,
+}
 
 impl FabricTransport {
     /// Whether a link with `peer` is wanted at all: there is none with the scheduler.
@@ -31,13 +39,32 @@ impl FabricTransport {
         }
         let generation = record.next_generation();
         record.stage = Stage::Offered;
+        let verbs = self.begin_verbs(peer, generation);
         let local = self.choice.allows(LinkKind::Local).then(|| local::process_token(|| self.tcp.draw()));
         let shm = self.choice.allows(LinkKind::Shm);
-        self.say(now, peer, &SetupMessage::Offer { generation, local, shm });
+        self.say(now, peer, &SetupMessage::Offer { generation, local, shm, verbs });
+    }
+
+    /// Our queue pair for `peer`, where verbs are allowed and can be had.
+    fn begin_verbs(&mut self, peer: NodeId, generation: u16) -> Option<Box<VerbsEndpoint>> {
+        match self.verbs.as_mut()?.begin(peer, generation) {
+            Ok(endpoint) => Some(Box::new(endpoint)),
+            Err(error) => self.object_to_verbs(peer, &error),
+        }
+    }
+
+    /// Remembers and logs why there is no verbs link with `peer`.
+    fn object_to_verbs<T>(&mut self, peer: NodeId, error: &VerbsError) -> Option<T> {
+        tracing::warn!(%peer, "no verbs link: {error}");
+        self.peers.entry(peer).or_default().objection = Some(format!("verbs: {error}"));
+        None
     }
 
     /// The connection is gone.
     pub(super) fn close(&mut self, peer: NodeId) {
+        if let Some(verbs) = &mut self.verbs {
+            verbs.close(peer);
+        }
         if let Some(record) = self.peers.get_mut(&peer) {
             self.paused_count -= usize::from(record.is_paused);
             record.close();
@@ -49,27 +76,34 @@ impl FabricTransport {
             return;
         }
         match SetupMessage::from_frame(frame) {
-            Ok(SetupMessage::Offer { generation, local, shm }) => self.on_offer(now, peer, generation, local, shm),
-            Ok(SetupMessage::Answer { generation, local, shm }) => self.on_answer(now, peer, generation, local, shm),
+            Ok(SetupMessage::Offer { generation, local, shm, verbs }) => {
+                self.on_offer(now, peer, generation, Offered { local, shm, verbs });
+            }
+            Ok(SetupMessage::Answer { generation, local, shm, verbs }) => {
+                let verbs = verbs.map(|endpoint| *endpoint);
+                self.on_answer(now, peer, generation, Options { local, shm, verbs, reasons: Vec::new() });
+            }
             Ok(SetupMessage::Chosen { generation, kind, reason }) => self.on_chosen(peer, generation, kind, &reason),
             Err(reason) => self.fail(peer, &format!("unreadable set-up message: {reason}")),
         }
     }
 
     /// Prepares our half of everything that both may use.
-    fn on_offer(&mut self, now: Nanos, peer: NodeId, generation: u16, local: Option<[u8; 32]>, shm: bool) {
+    fn on_offer(&mut self, now: Nanos, peer: NodeId, generation: u16, offered: Offered) {
         if self.node > peer || generation == 0 {
             return self.fail(peer, "an offer out of turn");
         }
         let mut halves = Halves::default();
-        let token = local.filter(|_| self.choice.allows(LinkKind::Local));
+        let token = offered.local.filter(|_| self.choice.allows(LinkKind::Local));
         if token.is_some_and(|token| token == local::process_token(|| self.tcp.draw())) {
             let hosting = Hosting::leave(self.tcp.draw(), &self.bell);
             halves.local = hosting.inspect_err(|error| tracing::warn!("no memory for a link: {error}")).ok();
         }
-        if shm && self.choice.allows(LinkKind::Shm) && self.open_host() {
+        if offered.shm && self.choice.allows(LinkKind::Shm) && self.open_host() {
             halves.shm = Some(Invitation { nonce: self.tcp.draw(), visited: None });
         }
+        let verbs = offered.verbs.and_then(|theirs| self.answer_verbs(peer, generation, &theirs));
+        halves.verbs = verbs.is_some();
         let ticket = |host: &Host| halves.shm.as_ref().map(|invitation| host.ticket(invitation.nonce));
         let shm = self.host.as_ref().and_then(ticket);
         let local = halves.local.as_ref().map(Hosting::ticket);
@@ -77,16 +111,16 @@ impl FabricTransport {
         record.generation = generation;
         record.link = None;
         record.stage = Stage::Answered(halves);
-        self.say(now, peer, &SetupMessage::Answer { generation, local, shm });
+        self.say(now, peer, &SetupMessage::Answer { generation, local, shm, verbs });
     }
 
     /// Listens for guests, from the first time on that one is expected.
     fn open_host(&mut self) -> bool {
         if self.host.is_none() {
-            let mut name = [0; 16];
-            name.copy_from_slice(&self.tcp.draw()[..16]);
+            let drawn = self.tcp.draw();
+            let name = std::array::from_fn(|place| drawn[place]);
             let opened = Host::open(name).map_err(|error| error.to_string());
-            let watched = opened.and_then(|host| match self.tcp.watch(host.as_fd()) {
+            let watched = opened.and_then(|host| match self.tcp.watch(host.as_raw_fd()) {
                 Ok(()) => Ok(host),
                 Err(error) => Err(error.to_string()),
             });
@@ -95,21 +129,27 @@ impl FabricTransport {
         self.host.is_some()
     }
 
-    fn on_answer(
-        &mut self,
-        now: Nanos,
-        peer: NodeId,
-        generation: u16,
-        local: Option<LocalTicket>,
-        shm: Option<ShmTicket>,
-    ) {
+    /// Connects a queue pair to the one that was offered.
+    fn answer_verbs(&mut self, peer: NodeId, generation: u16, theirs: &VerbsEndpoint) -> Option<Box<VerbsEndpoint>> {
+        let ours = self.begin_verbs(peer, generation)?;
+        let verbs = self.verbs.as_mut()?;
+        match verbs.connect(peer, theirs) {
+            Ok(()) => Some(ours),
+            Err(error) => {
+                verbs.close(peer);
+                self.object_to_verbs(peer, &error)
+            }
+        }
+    }
+
+    fn on_answer(&mut self, now: Nanos, peer: NodeId, generation: u16, mut options: Options) {
         let Some(record) = self.peers.get_mut(&peer) else { return };
         if !matches!(record.stage, Stage::Offered) || record.generation != generation {
             return self.fail(peer, "an answer out of turn");
         }
-        let local = local.filter(|_| self.choice.allows(LinkKind::Local));
-        let shm = shm.filter(|_| self.choice.allows(LinkKind::Shm));
-        self.choose(now, peer, Options { local, shm, reasons: Vec::new() });
+        options.local = options.local.filter(|_| self.choice.allows(LinkKind::Local));
+        options.shm = options.shm.filter(|_| self.choice.allows(LinkKind::Shm));
+        self.choose(now, peer, options);
     }
 
     /// Tries what is left, the fastest first.
@@ -129,19 +169,37 @@ impl FabricTransport {
                 }
                 Err(reason) => options.reasons.push(format!("shm: {reason}")),
             }
-        } else if self.choice.allows(LinkKind::Shm) {
+        } else if self.choice.allows(LinkKind::Shm) && options.reasons.is_empty() {
             options.reasons.push("shm: it does not offer it".to_owned());
         }
-        let reason = match options.reasons.is_empty() {
-            true => "as configured".to_owned(),
-            false => options.reasons.join(", "),
-        };
-        self.settle(now, peer, LinkKind::Tcp, &reason);
+        match self.connect_verbs(peer, options.verbs.take()) {
+            Ok(()) => {
+                self.peers.entry(peer).or_default().link = Some(Link::Verbs);
+                options.reasons.insert(0, "both have a device".to_owned());
+                self.settle(now, peer, LinkKind::Verbs, &options.reasons.join(", "));
+            }
+            Err(reason) => {
+                options.reasons.extend(reason);
+                let is_plain = options.reasons.is_empty();
+                let reason = if is_plain { "as configured".to_owned() } else { options.reasons.join(", ") };
+                self.settle(now, peer, LinkKind::Tcp, &reason);
+            }
+        }
+    }
+
+    /// Connects our queue pair to the one that the peer has answered with; why not, where that says something.
+    fn connect_verbs(&mut self, peer: NodeId, theirs: Option<VerbsEndpoint>) -> Result<(), Option<String>> {
+        if let Some(objection) = self.peers.get_mut(&peer).and_then(|record| record.objection.take()) {
+            return Err(Some(objection));
+        }
+        let Some(verbs) = &mut self.verbs else { return Err(self.no_verbs.clone()) };
+        let theirs = theirs.ok_or_else(|| Some("verbs: it does not offer them".to_owned()))?;
+        verbs.connect(peer, &theirs).map_err(|error| Some(format!("verbs: {error}")))
     }
 
     fn call(&mut self, ticket: &ShmTicket) -> Result<Guest, String> {
         let guest = Guest::call(ticket, &self.bell).map_err(|error| error.to_string())?;
-        self.tcp.watch(guest.as_fd()).map_err(|error| error.to_string())?;
+        self.tcp.watch(guest.as_raw_fd()).map_err(|error| error.to_string())?;
         Ok(guest)
     }
 
@@ -213,7 +271,7 @@ impl FabricTransport {
         let record = self.peers.entry(peer).or_default();
         match RingLink::new(memory, side, peer, record.generation, bell) {
             Ok(link) => {
-                record.link = Some(link);
+                record.link = Some(Link::Ring(Box::new(link)));
                 true
             }
             Err(error) => {
@@ -241,6 +299,10 @@ impl FabricTransport {
             LinkKind::Tcp => return self.settled(peer, kind, reason),
             LinkKind::Local => halves.local.and_then(Hosting::welcome),
             LinkKind::Shm => halves.shm.and_then(|invitation| invitation.visited),
+            LinkKind::Verbs if halves.verbs => {
+                record.link = Some(Link::Verbs);
+                return self.settled(peer, kind, reason);
+            }
             LinkKind::Verbs => None,
         };
         let Some(ends) = ends else { return self.fail(peer, "a choice of what was not prepared") };
@@ -252,11 +314,19 @@ impl FabricTransport {
     /// Both know the way. One that was forced and is not met ends the node.
     fn settled(&mut self, peer: NodeId, kind: LinkKind, reason: &str) {
         self.at_stage(peer, Stage::Settled(kind));
+        // What was prepared beside goes.
+        if kind != LinkKind::Verbs
+            && let Some(verbs) = &mut self.verbs
+        {
+            verbs.close(peer);
+        }
         if self.choice.is_met_by(kind) {
             // Strings from a peer are logged quoted.
             return tracing::info!(%peer, %kind, reason, "link");
         }
-        self.refusal.get_or_insert_with(|| (peer, reason.escape_debug().to_string()));
+        let objection = self.peers.get_mut(&peer).and_then(|record| record.objection.take());
+        let reason = objection.unwrap_or_else(|| reason.escape_debug().to_string());
+        self.refusal.get_or_insert((peer, reason));
     }
 
     fn say(&mut self, now: Nanos, peer: NodeId, message: &SetupMessage) {

@@ -5,16 +5,28 @@ use crate::id::Nanos;
 use crate::transport::local::{Hosting, LocalTicket};
 use crate::transport::ring::{Doorbell, RingLink, RingMemory};
 use crate::transport::shm::{Guest, ShmTicket};
+use crate::transport::verbs::VerbsEndpoint;
 
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     pub(super) stage: Stage,
     /// What is faster than TCP, once it stands.
-    pub(super) link: Option<RingLink>,
+    pub(super) link: Option<Link>,
     /// Generation of the latest link.
     pub(super) generation: u16,
+    /// Why this side has no queue pair for it.
+    pub(super) objection: Option<String>,
     /// Whether nothing is read from it because it does not read.
     pub(super) is_paused: bool,
+}
+
+/// A way that data frames take beside the connection.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// Our end of memory that both write.
+    Ring(Box<RingLink>),
+    /// The fabric's verbs know it by the peer.
+    Verbs,
 }
 
 /// How far the set-up is.
@@ -38,6 +50,8 @@ pub(super) enum Stage {
 pub(super) struct Halves {
     pub(super) local: Option<Hosting>,
     pub(super) shm: Option<Invitation>,
+    /// Whether our queue pair is connected to the peer's.
+    pub(super) verbs: bool,
 }
 
 /// A guest is expected at our socket, or has been there.
@@ -52,6 +66,7 @@ pub(super) struct Invitation {
 pub(super) struct Options {
     pub(super) local: Option<LocalTicket>,
     pub(super) shm: Option<ShmTicket>,
+    pub(super) verbs: Option<VerbsEndpoint>,
     pub(super) reasons: Vec<String>,
 }
 
@@ -66,7 +81,24 @@ impl Peer {
     pub(super) fn close(&mut self) {
         self.stage = Stage::Silent;
         self.link = None;
+        self.objection = None;
         self.is_paused = false;
+    }
+
+    /// Our end of shared memory, if that is the link.
+    pub(super) fn ring(&self) -> Option<&RingLink> {
+        match &self.link {
+            Some(Link::Ring(link)) => Some(link),
+            _ => None,
+        }
+    }
+
+    /// As [`ring`](Self::ring).
+    pub(super) fn ring_mut(&mut self) -> Option<&mut RingLink> {
+        match &mut self.link {
+            Some(Link::Ring(link)) => Some(link),
+            _ => None,
+        }
     }
 
     /// Whether a guest of this peer is still expected at our socket.

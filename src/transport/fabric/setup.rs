@@ -14,6 +14,7 @@ use crate::id::NodeId;
 use crate::memory::TxBuf;
 use crate::transport::local::LocalTicket;
 use crate::transport::shm::ShmTicket;
+use crate::transport::verbs::VerbsEndpoint;
 use crate::wire::{Header, Kind, RxFrame, TxFrame};
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +30,15 @@ pub(super) enum SetupMessage {
         /// The token of the process.
         local: Option<[u8; 32]>,
         shm: bool,
+        /// Our queue pair, which waits to be connected.
+        verbs: Option<Box<VerbsEndpoint>>,
     },
     Answer {
         generation: u16,
         local: Option<LocalTicket>,
         shm: Option<ShmTicket>,
+        /// The queue pair that is connected to the one offered.
+        verbs: Option<Box<VerbsEndpoint>>,
     },
     Chosen {
         generation: u16,
@@ -91,8 +96,8 @@ mod tests {
     fn messages_survive_the_wire() {
         let ticket = ShmTicket { socket: [3; 16], nonce: [4; 32] };
         for message in [
-            SetupMessage::Offer { generation: 1, local: Some([7; 32]), shm: true },
-            SetupMessage::Answer { generation: u16::MAX, local: None, shm: Some(ticket) },
+            SetupMessage::Offer { generation: 1, local: Some([7; 32]), shm: true, verbs: None },
+            SetupMessage::Answer { generation: u16::MAX, local: None, shm: Some(ticket), verbs: None },
             SetupMessage::chosen(2, LinkKind::Shm, "because"),
         ] {
             let bytes = encoded(&message);

@@ -4,11 +4,13 @@ mod fault;
 mod pressure;
 
 use super::*;
-use crate::id::{Generation, Incarnation, Timestamp};
+use crate::id::{Generation, Incarnation, Nanos, Timestamp};
+use crate::limit;
 use crate::memory::TxBuf;
+use crate::transport::Transport;
 use crate::transport::handshake::Secret;
-use crate::wire::{Header, RxFrame};
-use std::time::Instant;
+use crate::wire::{Header, Kind, RxFrame};
+use std::time::{Duration, Instant};
 
 const JOB: JobId = JobId(77);
 const SERVER: NodeId = NodeId::server(0, 0);

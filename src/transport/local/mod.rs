@@ -101,7 +101,8 @@ mod tests {
         let (same, to_guest) = hosting.welcome().expect("it was taken");
         memory.shared().copy_in_counted(5, b"x");
         assert_eq!(&same.shared().read::<[u8; 1]>(5), b"x");
-        (to_host.ring().expect("rings"), to_guest.ring().expect("rings"));
+        to_host.ring().expect("rings");
+        to_guest.ring().expect("rings");
         assert!([&hosts, &guests].into_iter().all(|bell| rustix::io::read(bell, &mut [0; 8]).is_ok()));
     }
 

@@ -4,7 +4,7 @@ use super::{ShmError, ShmTicket, cannot, sealed, socket};
 use crate::transport::ring::{Doorbell, RingMemory};
 use rustix::io::Errno;
 use rustix::net::connect;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// A call that is not answered yet.
 #[derive(Debug)]
@@ -43,9 +43,9 @@ impl Guest {
     }
 }
 
-impl AsFd for Guest {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+impl AsRawFd for Guest {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::transport::ring::{Doorbell, RingMemory};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, bind, listen};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// Guests that the kernel keeps waiting for us.
 const BACKLOG: i32 = 1024;
@@ -48,7 +48,7 @@ impl Host {
     pub(in crate::transport) fn poll(
         &mut self,
         now: Nanos,
-        mut watch: impl FnMut(BorrowedFd<'_>) -> io::Result<()>,
+        mut watch: impl FnMut(RawFd) -> io::Result<()>,
     ) -> Vec<Visit> {
         let mut visits = Vec::new();
         loop {
@@ -59,7 +59,7 @@ impl Host {
             match accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(guest) => {
                     let welcome = socket::check_user(&guest)
-                        .and_then(|()| watch(guest.as_fd()).map_err(cannot("watch a unix socket")));
+                        .and_then(|()| watch(guest.as_raw_fd()).map_err(cannot("watch a unix socket")));
                     match welcome {
                         Ok(()) => self.silent.push((guest, now.after(limit::HANDSHAKE_TIMEOUT))),
                         Err(error) => tracing::warn!("closed a unix connection: {error}"),
@@ -100,9 +100,9 @@ impl Host {
     }
 }
 
-impl AsFd for Host {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+impl AsRawFd for Host {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

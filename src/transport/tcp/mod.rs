@@ -43,7 +43,7 @@ use spin::Spin;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 use timers::Timers;
@@ -180,8 +180,8 @@ impl TcpTransport {
 
     /// Watches one more descriptor: when it becomes readable, a wait ends and
     /// [`take_signalled`](Self::take_signalled) says so. Closing the descriptor ends the watch.
-    pub(super) fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), WATCHED, Interest::READABLE)
+    pub(super) fn watch(&self, descriptor: RawFd) -> io::Result<()> {
+        self.poll.registry().register(&mut SourceFd(&descriptor), WATCHED, Interest::READABLE)
     }
 
     /// Whether a watched descriptor has become readable since this was asked last.

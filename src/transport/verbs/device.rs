@@ -8,7 +8,7 @@ use super::sysfs::{self, PortFiles};
 use rdma_sys::*;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
 /// The address of a queue pair names its GID by one byte.
@@ -61,10 +61,10 @@ impl Device {
         self.context.as_ptr()
     }
 
-    /// Readable when the device has an event to tell; good as long as `self` lives.
-    pub(super) fn event_fd(&self) -> RawFd {
-        // SAFETY: the device is open.
-        unsafe { (*self.context()).async_fd }
+    /// Readable when the device has an event to tell.
+    pub(super) fn event_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the device is open as long as the borrow lasts, and its descriptor with it.
+        unsafe { BorrowedFd::borrow_raw((*self.context()).async_fd) }
     }
 
     /// The kernel's name for it, such as `mlx5_0`.

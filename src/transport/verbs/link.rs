@@ -29,6 +29,7 @@ pub(super) struct RemoteEnd {
     pub(super) limits: Limits,
     /// The first slot of its ring.
     pub(super) ring: Remote,
+    pub(super) slot_count: u16,
     /// READs that may be under way to it.
     pub(super) reads_max: usize,
 }

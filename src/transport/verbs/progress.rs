@@ -9,7 +9,7 @@ use crate::transport::ring::Credit;
 use crate::wire::{Target, TxFrame};
 use rdma_sys::{ibv_wc, ibv_wc_opcode, ibv_wc_status};
 use std::fmt;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
 impl Verbs {
     /// Whether the link to `peer` can carry a frame now; what it cannot goes another way.
@@ -167,7 +167,7 @@ impl Verbs {
     /// Descriptors that are readable when something came: the completion channel's, and the device's for
     /// its events.
     #[must_use]
-    pub fn fds(&self) -> [RawFd; 2] {
+    pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
         [self.shared.pairing.queue.fd(), self.shared.pairing.local.device.event_fd()]
     }
 
@@ -181,16 +181,6 @@ impl Verbs {
     #[must_use]
     pub fn given_count(&self) -> usize {
         self.links.iter().flatten().map(|link| link.given.count()).sum()
-    }
-
-    /// Moves the queue pair of the link to `peer` to error, as a failing device would; for tests of what
-    /// happens then.
-    pub fn break_link(&mut self, peer: NodeId) {
-        if let Some(link) = self.by_peer.get(&peer).and_then(|&index| self.links[index].as_ref())
-            && let Err(error) = link.pair.halt()
-        {
-            tracing::debug!("{error}");
-        }
     }
 
     /// Takes completions until there are none.

@@ -9,14 +9,15 @@ use super::failure::LinkFailure;
 use super::link::{Asked, Link};
 use super::plan::Part;
 use super::progress::Kept;
-use crate::memory::{Block, Landing, RxBuf};
+use super::receives::RECEIVE_BYTES;
+use crate::memory::{Block, Landing, RxBuf, SharedBytes};
 use crate::transport::Incoming;
 use crate::transport::origin::Origin;
 use crate::transport::ring::{
     Credit, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Pieces, RingError, SLOT_HEAD_BYTES,
     arrive, arrive_header, parse_pieces,
 };
-use crate::wire::{HEADER_BYTES, Header, RawHeader, RxFrame, Target};
+use crate::wire::{HEADER_BYTES, Header, Kind, RawHeader, RxFrame, Status, Target};
 
 /// A frame that is here and not delivered.
 #[derive(Debug)]
@@ -208,7 +209,11 @@ impl Link {
         let message = message.part(ENVELOPE_BYTES, message.len() - ENVELOPE_BYTES);
         let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
         if envelope.kind == EnvelopeKind::Inline {
-            return Ok(Some(arrive(message, &origin)?));
+            let landing = envelope.answers.and_then(|token| self.given.named(token));
+            return match landing.map(|landing| landed_by_copy(message, &origin, landing)).transpose()?.flatten() {
+                Some(frame) => Ok(Some(frame)),
+                None => Ok(Some(arrive(message, &origin)?)),
+            };
         }
         let (raw, header) = arrive_header(message, &origin)?;
         let mut list = [0; super::LIST_BYTES];
@@ -221,4 +226,26 @@ impl Link {
         self.readings.push_back(Box::new(Reading { pieces, into, envelope: envelope.clone(), raw, header, block }));
         Ok(None)
     }
+}
+
+/// An answer whose few values came with it, though memory was offered for them: they are put there, so
+/// that whoever asked finds the values of all its answers in one place. Nothing for other frames.
+fn landed_by_copy(
+    message: SharedBytes<'_>,
+    origin: &Origin<'_>,
+    landing: &Landing,
+) -> Result<Option<RxFrame>, LinkFailure> {
+    let (raw, header) = arrive_header(message, origin)?;
+    let bytes = header.value_bytes as usize;
+    let (body, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
+    let is_for_it =
+        header.kind == Kind::PullReply && header.status == Status::Ok && (1..=landing.bytes()).contains(&bytes);
+    if !is_for_it || body != bytes || body > room.min(RECEIVE_BYTES) {
+        return Ok(None);
+    }
+    let mut values = [0; RECEIVE_BYTES];
+    message.copy_out_counted(HEADER_BYTES, &mut values[..bytes]);
+    landing.as_shared().copy_in_counted(0, &values[..bytes]);
+    let frame = RxFrame::linked_landed(&raw, header, RxBuf::empty());
+    frame.map(Some).map_err(|error| LinkFailure::Frame(error.to_string()))
 }

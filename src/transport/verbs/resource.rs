@@ -11,7 +11,7 @@ use crate::memory::Pool;
 use crate::transport::ring::RingMemory;
 use rdma_sys::*;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 
@@ -27,9 +27,7 @@ fn destroyed(call: &'static str, device: &Device, code: i32) {
 }
 
 /// Makes reads from a descriptor of the library return at once.
-pub(super) fn unblock(call: &'static str, device: &Device, fd: RawFd) -> Result<(), VerbsError> {
-    // SAFETY: the descriptor belongs to an object that the caller holds.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+pub(super) fn unblock(call: &'static str, device: &Device, fd: BorrowedFd<'_>) -> Result<(), VerbsError> {
     let set = fcntl_getfl(fd).and_then(|flags| fcntl_setfl(fd, flags | OFlags::NONBLOCK));
     set.map_err(|errno| VerbsError::Call { call, device: device.name().to_owned(), source: errno.into() })
 }
@@ -170,9 +168,9 @@ impl CompletionQueue {
     }
 
     /// Readable when a completion came after [`request_notification`](Self::request_notification).
-    pub(super) fn fd(&self) -> RawFd {
-        // SAFETY: the channel lives.
-        unsafe { (*self.channel.as_ptr()).fd }
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the channel lives as long as the borrow lasts, and its descriptor with it.
+        unsafe { BorrowedFd::borrow_raw((*self.channel.as_ptr()).fd) }
     }
 
     /// Puts completions at the end of `completions`, at most as many as it has room for.

@@ -171,6 +171,7 @@ impl Verbs {
             credits,
             limits: shared.pairing.limits(remote, shared.registry.is_readable()),
             ring: Remote { address: remote.ring_address, key: remote.ring_key },
+            slot_count: remote.slot_count,
             reads_max: usize::from(shared.pairing.reads_asked(remote.reads_max)),
         });
         Ok(())

@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = tests![
     a_large_push_is_read_from_the_workers_memory,
     memory_of_no_pool_is_copied_first,
     an_answer_lands_in_several_pieces_without_a_copy,
+    a_small_answer_is_put_where_it_was_to_land,
     a_refusal_frees_the_landing,
     an_answer_by_another_way_frees_the_landing,
     a_shards_large_frame_goes_another_way,
@@ -151,6 +152,18 @@ fn an_answer_lands_in_several_pieces_without_a_copy() {
         drop(answer);
         assert_pattern(&landing.into_block().expect("nobody else knows it"), 5);
     }
+}
+
+fn a_small_answer_is_put_where_it_was_to_land() {
+    let mut pair = Pair::connected();
+    let landing = LandingBlock::new(pair.worker.landing.block(64));
+    let request = pull(&mut pair, &landing);
+    let before = pair.shard.verbs.counts();
+    let answer = pair.shard.frame(Kind::PullReply, pair.shard.values(64, 2));
+    pair.shard.send(TxFrame { target: request.target, ..answer });
+    assert!(pair.at_worker().landed);
+    assert_eq!(posted(before, pair.shard.verbs.counts()), (1, 0, 0, 0));
+    assert_pattern(&landing.into_block().expect("nobody else knows it"), 2);
 }
 
 fn a_refusal_frees_the_landing() {

@@ -2,11 +2,14 @@
 
 mod data;
 mod device;
+mod fault;
+mod flow;
+mod life;
 mod pair;
 
 use crate::Test;
 
 /// Every test of this folder.
 pub(crate) fn tests() -> impl Iterator<Item = Test> {
-    [device::TESTS, data::TESTS].into_iter().flatten().copied()
+    [device::TESTS, data::TESTS, flow::TESTS, fault::TESTS, life::TESTS].into_iter().flatten().copied()
 }

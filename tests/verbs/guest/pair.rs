@@ -29,10 +29,15 @@ pub(crate) struct Pair {
 }
 
 impl End {
-    pub(crate) fn open(node: NodeId, peer: NodeId) -> End {
+    /// A node that offers memory for answers, as workers do.
+    pub(crate) fn open_worker(node: NodeId, peer: NodeId) -> End {
+        End::open(node, peer, true)
+    }
+
+    fn open(node: NodeId, peer: NodeId, lands: bool) -> End {
         let config = VerbsConfig::from_environment().expect("sound settings");
         let (pool, landing) = (Pool::unbounded(), Pool::unbounded());
-        let given = (node == WORKER).then_some(&landing);
+        let given = lands.then_some(&landing);
         let verbs = Verbs::open(&config, None, JOB, &pool, given).expect("a usable device");
         End { verbs, node, peer, pool, landing, incoming: Vec::new() }
     }
@@ -78,7 +83,8 @@ pub(crate) fn assert_pattern(bytes: &[u8], seed: u8) {
 
 impl Pair {
     pub(crate) fn connected() -> Pair {
-        let mut pair = Pair { worker: End::open(WORKER, SHARD), shard: End::open(SHARD, WORKER), generation: 0 };
+        let mut pair =
+            Pair { worker: End::open_worker(WORKER, SHARD), shard: End::open(SHARD, WORKER, false), generation: 0 };
         pair.connect();
         pair
     }

@@ -38,7 +38,7 @@ fn a_cut_connection_takes_its_link_along_and_a_new_link_follows() {
 fn a_peer_that_writes_garbage_into_the_ring_is_cut_and_comes_back() {
     let mut net = Net::pair(TransportChoice::Shm, TransportChoice::Shm);
     net.told.iter_mut().for_each(Vec::clear);
-    let link = net.nodes[1].peers.get_mut(&SERVER).and_then(|record| record.link.as_mut()).expect("a link");
+    let link = net.nodes[1].peers.get_mut(&SERVER).and_then(Peer::ring_mut).expect("a link");
     link.scribble();
     net.await_recovery(2);
     net.exchange();
@@ -74,8 +74,8 @@ fn links_leave_no_descriptor_and_no_memory_behind() {
 
 #[test]
 fn set_up_out_of_turn_cuts_the_connection() {
-    let offer = SetupMessage::Offer { generation: 0, local: None, shm: true };
-    let answer = SetupMessage::Answer { generation: 1, local: None, shm: None };
+    let offer = SetupMessage::Offer { generation: 0, local: None, shm: true, verbs: None };
+    let answer = SetupMessage::Answer { generation: 1, local: None, shm: None, verbs: None };
     let chosen = SetupMessage::chosen(1, LinkKind::Verbs, "");
     let garbage = {
         let mut frame = frame(WORKER, 0, 50);

@@ -172,7 +172,7 @@ fn the_end_of_a_paused_peer_is_seen() {
 fn a_watched_descriptor_ends_a_wait_and_a_look_ends_it_before_the_poller_does() {
     let mut node = open(config(SERVER, 1));
     let (reading, mut writing) = std::io::pipe().expect("a pipe");
-    node.watch(std::os::fd::AsFd::as_fd(&reading)).expect("a poller");
+    node.watch(std::os::fd::AsRawFd::as_raw_fd(&reading)).expect("a poller");
     assert!(!node.take_signalled());
     let nothing = |node: &mut TcpTransport, timeout| node.sleep_with(timeout, &mut || false, &mut || false);
     std::io::Write::write_all(&mut writing, b"x").expect("a pipe");
