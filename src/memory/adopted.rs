@@ -78,7 +78,7 @@ impl Pool {
         let start = NonNull::new(numbers.as_mut_ptr().cast::<u8>()).filter(|_| bytes > 0);
         let Some(start) = start else { return self.block(0) };
         let mut state = self.lock();
-        state.add_place(start.as_ptr() as usize, bytes);
+        state.add_place(start.as_ptr() as usize, bytes, true);
         state.used_bytes += bytes;
         let adopted = Adopted {
             vector: Some(Box::new(numbers)),
@@ -140,7 +140,7 @@ impl Pool {
     /// The memory is the pool's alone until [`is_free`](Self::is_free) has said so and `forget` was called.
     pub(super) unsafe fn borrow(&self, start: NonNull<u8>, bytes: usize) {
         let mut state = self.lock();
-        state.add_place(start.as_ptr() as usize, bytes);
+        state.add_place(start.as_ptr() as usize, bytes, true);
         let adopted = Adopted { vector: None, is_home: true, is_leaving: false, is_asked_for: false, holds: 0 };
         state.adopted.insert(start.as_ptr() as usize, adopted);
     }

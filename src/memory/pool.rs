@@ -74,6 +74,8 @@ pub struct SlabInfo {
     pub start: usize,
     /// Bytes from there.
     pub bytes: usize,
+    /// Whether it is memory of the program, which retires; see [`Pool::retired`].
+    pub is_adopted: bool,
 }
 
 impl Pool {
@@ -184,8 +186,8 @@ impl State {
     }
 
     /// Names a new slab.
-    pub(super) fn add_place(&mut self, start: usize, bytes: usize) {
-        self.places.insert(start, SlabInfo { index: self.slab_count, start, bytes });
+    pub(super) fn add_place(&mut self, start: usize, bytes: usize, is_adopted: bool) {
+        self.places.insert(start, SlabInfo { index: self.slab_count, start, bytes, is_adopted });
         self.slab_count += 1;
     }
 
@@ -240,7 +242,7 @@ impl State {
         let mut slab = map_slab(bytes, config)?;
         let start = NonNull::new(slab.as_mut_ptr())?;
         self.slab_bytes += bytes;
-        self.add_place(start.as_ptr() as usize, bytes);
+        self.add_place(start.as_ptr() as usize, bytes, false);
         self.slabs.push(slab);
         self.rest = Some((Address(start), bytes));
         Some(())

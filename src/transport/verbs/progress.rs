@@ -63,6 +63,7 @@ impl Verbs {
             self.take_events();
         }
         self.poll_all();
+        self.shared.registry.let_go_of_retired();
         self.unpark(paused);
         let end = incoming.len() + frames_max;
         for _ in 0..self.ready.len() {

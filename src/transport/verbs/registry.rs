@@ -5,7 +5,9 @@
 //! | the node's pool | a server's | the device writes it for us (the end of a READ); no peer reaches it |
 //! | the node's pool | a worker's | the same, and peers may read it: large pushes are fetched from there |
 //! | the landing pool | a worker's | peers may write it: answers land there |
+//! | the same, memory of the program | a worker's | peers may write and read it |
 //!
+//! A program's memory is deregistered when its pool says that it is retired; until then it is held.
 //! A node with a landing pool is a worker. Memory of no pool is not registered: it is copied first.
 
 use super::error::VerbsError;
@@ -18,7 +20,10 @@ use std::sync::Arc;
 struct Slab {
     start: usize,
     end: usize,
+    /// Its name in its pool.
+    index: usize,
     is_landing: bool,
+    is_readable: bool,
     region: MemoryRegion,
 }
 
@@ -66,7 +71,7 @@ impl Registry {
         if !self.is_readable() {
             return Ok(None);
         }
-        Ok(self.slab_of(address, bytes)?.filter(|slab| !slab.is_landing).map(|slab| slab.region.remote_key()))
+        Ok(self.slab_of(address, bytes)?.filter(|slab| slab.is_readable).map(|slab| slab.region.remote_key()))
     }
 
     /// The key by which a peer can write to a landing.
@@ -90,21 +95,33 @@ impl Registry {
 
     /// Registers the slab in which `address` lies, if it lies in one.
     fn register(&mut self, address: usize, place: usize) -> Result<bool, VerbsError> {
-        let read = if self.is_readable() { ibv_access_flags::IBV_ACCESS_REMOTE_READ } else { ibv_access_flags(0) };
-        let landing = self.landing.as_ref();
-        let (pool, slab, right) = match self.pool.slab_of(address) {
-            Some(slab) => (&self.pool, slab, read),
-            None => match landing.and_then(|pool| Some((pool, pool.slab_of(address)?))) {
-                Some((pool, slab)) => (pool, slab, ibv_access_flags::IBV_ACCESS_REMOTE_WRITE),
+        let of_landing = || self.landing.as_ref().and_then(|pool| pool.hold(address));
+        let (hold, is_landing) = match self.pool.hold(address) {
+            Some(hold) => (hold, false),
+            None => match of_landing() {
+                Some(hold) => (hold, true),
                 None => return Ok(false),
             },
         };
-        let SlabInfo { start, bytes, .. } = slab;
-        let memory = Memory::Slab { _pool: Arc::clone(pool), start, bytes };
-        let is_landing = landing.is_some_and(|landing| Arc::ptr_eq(landing, pool));
-        let region = MemoryRegion::new(&self.domain, memory, ibv_access_flags::IBV_ACCESS_LOCAL_WRITE | right)?;
-        tracing::debug!(bytes, is_landing, "registered a slab");
-        self.slabs.insert(place, Slab { start, end: start + bytes, is_landing, region });
+        let SlabInfo { index, start, bytes, is_adopted } = hold.slab();
+        let is_readable = self.is_readable() && (!is_landing || is_adopted);
+        let mut rights = ibv_access_flags::IBV_ACCESS_LOCAL_WRITE;
+        if is_landing {
+            rights = rights | ibv_access_flags::IBV_ACCESS_REMOTE_WRITE;
+        }
+        if is_readable {
+            rights = rights | ibv_access_flags::IBV_ACCESS_REMOTE_READ;
+        }
+        let region = MemoryRegion::new(&self.domain, Memory::Slab(hold), rights)?;
+        tracing::debug!(bytes, is_landing, is_readable, "registered a slab");
+        self.slabs.insert(place, Slab { start, end: start + bytes, index, is_landing, is_readable, region });
         Ok(true)
+    }
+
+    /// Deregisters memory of the program that nobody uses any more: no work request names it.
+    pub(super) fn let_go_of_retired(&mut self) {
+        for index in self.landing.as_ref().map(|pool| pool.retired()).unwrap_or_default() {
+            self.slabs.retain(|slab| !(slab.is_landing && slab.index == index));
+        }
     }
 }

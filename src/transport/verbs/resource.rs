@@ -7,7 +7,7 @@ use super::device::Device;
 use super::error::VerbsError;
 use super::live::{Kind, Live};
 use super::memlock::LockedMemory;
-use crate::memory::Pool;
+use crate::memory::SlabHold;
 use crate::transport::ring::RingMemory;
 use rdma_sys::*;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -68,8 +68,8 @@ impl Drop for ProtectionDomain {
 pub(super) enum Memory {
     /// Memory of the transport's own.
     Own(RingMemory),
-    /// A slab; pools keep their slabs as long as they live.
-    Slab { _pool: Arc<Pool>, start: usize, bytes: usize },
+    /// A slab, which stays as long as it is held.
+    Slab(SlabHold),
 }
 
 /// Registered memory.
@@ -94,7 +94,7 @@ impl MemoryRegion {
     ) -> Result<MemoryRegion, VerbsError> {
         let (start, bytes) = match &memory {
             Memory::Own(memory) => (memory.shared().address(), memory.shared().len()),
-            Memory::Slab { start, bytes, .. } => (*start, *bytes),
+            Memory::Slab(hold) => (hold.slab().start, hold.slab().bytes),
         };
         let locked = LockedMemory::now();
         locked.check(bytes as u64)?;
@@ -122,7 +122,7 @@ impl MemoryRegion {
     pub(super) fn own(&self) -> Option<&RingMemory> {
         match &self.memory {
             Memory::Own(memory) => Some(memory),
-            Memory::Slab { .. } => None,
+            Memory::Slab(_) => None,
         }
     }
 }

@@ -66,7 +66,8 @@ impl Sent {
     /// Request `number` is done, and all before it. Gives the reads among them to `read`.
     pub(super) fn retire(&mut self, number: u64, mut read: impl FnMut(Box<Reading>)) {
         self.done = self.done.max((number + 1).min(self.next));
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.last <= number) {
+        while self.entries.front().is_some_and(|entry| entry.last <= number) {
+            let Some(entry) = self.entries.pop_front() else { return };
             self.bytes -= entry.bytes;
             if let Held::Read(reading) = entry.held {
                 read(reading);
