@@ -54,8 +54,12 @@
 //! # The way of a pull
 //! The request carries the time that committed state must have reached. A shard that is not so far
 //! keeps it, accounted, and answers the moment it is. The answer is one gather into a block that the
-//! transport sends. The worker copies each segment's values to their place in the caller's block; an
-//! answer in one piece that no filter packed becomes that block, and a packed one is unpacked there.
+//! transport sends; a large dense one is no copy but counted views of the table's extents, and the first
+//! push that meets such a view copies that extent, once. Where the fabric writes into memory of peers,
+//! the worker's request says where the values are to land; until the reply, and for ever if a late one
+//! could still be written, nobody has a reference there. Otherwise the worker copies each segment's
+//! values to their place in the caller's block; an answer in one piece that no filter packed becomes that
+//! block, and a packed one is unpacked there. The caller's block may be memory of the program itself.
 //!
 //! # The fabric: a connection and a link
 //! Every pair of nodes has one authenticated TCP connection. Between servers and workers a *link* is set up
@@ -76,8 +80,8 @@
 //! # What is copied and allocated
 //! Between the kernel's buffers and the store's columns payload is copied by `memory::copy_counted` and
 //! its like alone, which the house rules see to: what one read brings together with the header before it
-//! (at most a staging buffer; 2 KiB behind a large body), a key list that is kept, the answers to pulls
-//! in several segments, and on the worker keys that stay the caller's and values that a filter changes.
+//! (at most a staging buffer; 2 KiB behind a large body), a key list that is kept, an extent that is
+//! being sent when a push comes, the answers to pulls in several segments that do not land, and on the worker keys that stay the caller's and values that a filter changes.
 //! In steady state no message allocates: blocks, their counters, queues and lists are used again.
 //! `tests/allocation` counts both.
 //!

@@ -30,14 +30,16 @@ impl Cluster {
     /// When the scheduler cannot be found, refuses, or ends the job.
     pub fn connect(config: &NodeConfig, rank: u32) -> Result<Cluster, ClientError> {
         let pool = config.placement.pool(None);
-        let shared = Shared::new(node::open_worker(config, rank, &pool)?);
+        let mut driver = node::open_worker(config, rank, &pool)?;
+        // Where no peer writes, memory that a program lends is only kept.
+        let landing_pool = driver.transport_mut().landing_pool().map_or_else(Pool::unbounded, Arc::clone);
+        let shared = Shared::new(driver);
         let job = shared.wait_for(|inner| inner.welcomed.then(|| inner.worker().job().cloned()).flatten())?;
         let behind = Arc::clone(&shared);
         let background = std::thread::Builder::new()
             .name("parashard-progress".to_owned())
             .spawn(move || behind.run_background())
             .map_err(|source| node::NodeError::System { what: "start a thread", source })?;
-        let landing_pool = Pool::unbounded();
         Ok(Cluster { shared, pool, landing_pool, job, rank, background: Some(background) })
     }
 

@@ -1,5 +1,6 @@
 //! A small request is answered in the round that reads it.
 
+use crate::counter::take_turn;
 use crate::job::table;
 use crate::pair::Pair;
 use parashard::id::{TableId, Timestamp};
@@ -25,6 +26,7 @@ fn answered_in_one_round(pair: &mut Pair, asked: Timestamp) {
 
 #[test]
 fn small_requests_are_answered_in_the_round_that_reads_them() {
+    let _turn = take_turn();
     let mut pair = Pair::start(table(0, "plain", Layout::Sparse, "none"));
     let range = KeyRange::new(0, 1000);
     for count in [1, 100] {

@@ -1,5 +1,6 @@
 //! What is copied between the kernel's buffers and the store's columns, or the caller's values.
 
+use crate::counter::take_turn;
 use crate::job::{KEY_END, table};
 use crate::pair::{Copied, Pair};
 use parashard::keyspace::KeyRange;
@@ -29,6 +30,7 @@ fn copied(pair: &mut Pair, range: KeyRange, keys: Option<&Keys>, bytes: u64) -> 
 
 #[test]
 fn a_push_is_not_copied() {
+    let _turn = take_turn();
     for (bytes, segments) in [(ONE_SEGMENT, 1), (TWO_SEGMENTS, 2)] {
         let mut pair = Pair::start(table(0, "dense", Layout::Dense, "none"));
         let (pushed, _) = copied(&mut pair, KeyRange::new(0, bytes / 4), None, bytes);
@@ -39,6 +41,7 @@ fn a_push_is_not_copied() {
 
 #[test]
 fn a_pull_is_gathered_by_the_shard_and_copied_once_by_the_worker() {
+    let _turn = take_turn();
     let mut pair = Pair::start(table(0, "dense", Layout::Dense, "none"));
     let (_, pulled) = copied(&mut pair, KeyRange::new(0, TWO_SEGMENTS / 4), None, TWO_SEGMENTS);
     assert!(pulled.shard <= HEADERS_COPIED_MAX, "{pulled:?}");
@@ -47,6 +50,7 @@ fn a_pull_is_gathered_by_the_shard_and_copied_once_by_the_worker() {
 
 #[test]
 fn an_answer_in_one_piece_is_handed_over() {
+    let _turn = take_turn();
     let mut pair = Pair::start(table(0, "dense", Layout::Dense, "none"));
     let (_, pulled) = copied(&mut pair, KeyRange::new(0, ONE_SEGMENT / 4), None, ONE_SEGMENT);
     assert!(pulled.worker <= SEGMENT_COPIED_MAX, "{pulled:?}");
@@ -54,6 +58,7 @@ fn an_answer_in_one_piece_is_handed_over() {
 
 #[test]
 fn packed_keys_and_values_are_unpacked_where_they_are_used() {
+    let _turn = take_turn();
     let mut pair = Pair::start(table(0, "packed", Layout::Sparse, "pack_keys,nonzero,snappy"));
     let count = TWO_SEGMENTS / 4;
     let list: Vec<u64> = (0..count).map(|place| place * (KEY_END / count)).collect();
@@ -68,6 +73,7 @@ fn packed_keys_and_values_are_unpacked_where_they_are_used() {
 
 #[test]
 fn through_a_ring_everything_is_copied_once_by_each_side() {
+    let _turn = take_turn();
     for (choice, kind) in [(TransportChoice::Auto, LinkKind::Local), (TransportChoice::Shm, LinkKind::Shm)] {
         let mut pair = Pair::linked(table(0, "dense", Layout::Dense, "none"), choice, kind);
         let (pushed, pulled) = copied(&mut pair, KeyRange::new(0, ONE_SEGMENT / 4), None, ONE_SEGMENT);

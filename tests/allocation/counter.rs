@@ -1,13 +1,13 @@
 //! The counting allocator.
 //!
 //! A thread is counted when it has asked for it, and only while a `count` runs; `count_all` counts every
-//! thread of the process. Tests that count take turns.
+//! thread of the process. Tests take turns.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 struct Counter;
 
@@ -33,16 +33,18 @@ pub(crate) fn watch_this_thread() {
     WATCHED.set(true);
 }
 
+/// Held by each test from its beginning to its end, so that none counts what another allocates.
+pub(crate) fn take_turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Allocations of the watched threads while `work` runs; growing an allocation is one as well.
 pub(crate) fn count(work: impl FnOnce()) -> u64 {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = COUNT.load(Ordering::SeqCst);
     COUNTING.store(true, Ordering::SeqCst);
     work();
     COUNTING.store(false, Ordering::SeqCst);
-    let counted = COUNT.load(Ordering::SeqCst) - before;
-    drop(turn);
-    counted
+    COUNT.load(Ordering::SeqCst) - before
 }
 
 /// Allocations of all threads of the process while `work` runs.
@@ -104,6 +106,7 @@ unsafe impl GlobalAlloc for Counter {
 
 #[test]
 fn an_allocation_is_counted() {
+    let _turn = take_turn();
     watch_this_thread();
     assert_eq!(count(|| drop(std::hint::black_box(vec![1u8; 100]))), 1);
     assert_eq!(count(|| ()), 0);

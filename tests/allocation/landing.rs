@@ -1,6 +1,7 @@
 //! What is copied where answers land: a shard and a worker as bare state machines, and a fabric by hand
 //! that writes values where the request said, as a device does.
 
+use crate::counter::take_turn;
 use crate::job::table;
 use parashard::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term, Timestamp};
 use parashard::keyspace::{HashRing, KeyRange};
@@ -163,6 +164,7 @@ impl<M: Machine> Hears for M {
 
 #[test]
 fn a_dense_pull_that_lands_is_copied_nowhere() {
+    let _turn = take_turn();
     let mut machines = Machines::start(table(0, "dense", Layout::Dense, "none"), true);
     machines.push(None, WHOLE, WHOLE.end, 1.5);
     let _ = machines.take_counts();
@@ -174,6 +176,7 @@ fn a_dense_pull_that_lands_is_copied_nowhere() {
 
 #[test]
 fn a_dense_pull_that_comes_with_its_reply_is_copied_by_the_worker_alone() {
+    let _turn = take_turn();
     let mut machines = Machines::start(table(0, "dense", Layout::Dense, "none"), false);
     for (range, copied) in [(KeyRange::new(0, 50_000), 0), (WHOLE, TWO_SEGMENTS)] {
         let pull = machines.begin_pull(None, range);
@@ -185,6 +188,7 @@ fn a_dense_pull_that_comes_with_its_reply_is_copied_by_the_worker_alone() {
 
 #[test]
 fn a_push_that_meets_an_answer_copies_each_extent_once() {
+    let _turn = take_turn();
     let mut machines = Machines::start(table(0, "dense", Layout::Dense, "none"), true);
     machines.push(None, WHOLE, WHOLE.end, 1.0);
     let pull = machines.begin_pull(None, WHOLE);
@@ -207,6 +211,7 @@ fn a_push_that_meets_an_answer_copies_each_extent_once() {
 
 #[test]
 fn a_sparse_pull_is_gathered_once_and_copied_nowhere() {
+    let _turn = take_turn();
     let mut machines = Machines::start(table(0, "sparse", Layout::Sparse, "none"), true);
     let count = TWO_SEGMENTS / 4;
     let keys = Keys::immutable(TxBuf::from_vec((0..count).map(|key| key * 3).collect::<Vec<u64>>()));

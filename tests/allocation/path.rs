@@ -4,7 +4,7 @@
 //! second, and these words are allocated; so a few windows may hold allocations. Most hold none at
 //! all, which no path that allocates for one message in twenty could show.
 
-use crate::counter::{count_all, tell_all};
+use crate::counter::{count_all, take_turn, tell_all};
 use crate::job::{Job, KEY_END, table};
 use parashard::client::{Cluster, KeyList, Pending, Pushed, Table, Values};
 use parashard::keyspace::KeyRange;
@@ -109,6 +109,7 @@ fn assert_all_are_quiet_over(choice: TransportChoice, spec: TableSpec, asked: &[
 
 #[test]
 fn plain_lists_allocate_nothing_whichever_way_they_take() {
+    let _turn = take_turn();
     for choice in [TransportChoice::Auto, TransportChoice::Shm, TransportChoice::Tcp] {
         let spec = table(0, "plain", Layout::Sparse, "none");
         assert_all_are_quiet_over(choice, spec, &[list(LIST_KEYS), list(1)]);
@@ -117,11 +118,13 @@ fn plain_lists_allocate_nothing_whichever_way_they_take() {
 
 #[test]
 fn filtered_lists_allocate_nothing() {
+    let _turn = take_turn();
     assert_all_are_quiet(table(0, "filtered", Layout::Sparse, ALL_FILTERS), &[list(LIST_KEYS), list(1)]);
 }
 
 #[test]
 fn dense_ranges_allocate_nothing_whichever_way_they_take() {
+    let _turn = take_turn();
     for choice in [TransportChoice::Auto, TransportChoice::Shm, TransportChoice::Tcp] {
         let range = Asked::Range(KeyRange::new(1000, 1000 + RANGE_NUMBERS));
         assert_all_are_quiet_over(choice, table(0, "dense", Layout::Dense, "none"), &[range]);
@@ -130,12 +133,14 @@ fn dense_ranges_allocate_nothing_whichever_way_they_take() {
 
 #[test]
 fn packed_dense_ranges_allocate_nothing() {
+    let _turn = take_turn();
     let range = Asked::Range(KeyRange::new(1000, 1000 + RANGE_NUMBERS));
     assert_all_are_quiet(table(0, "packed", Layout::Dense, "nonzero,snappy"), &[range]);
 }
 
 #[test]
 fn what_depends_on_earlier_operations_allocates_nothing() {
+    let _turn = take_turn();
     let (job, cluster) = Job::start(vec![table(0, "plain", Layout::Sparse, "none")], TransportChoice::Auto);
     let table = cluster.table::<f32>("plain").expect("a table");
     let list = KeyList::new((0..LIST_KEYS).collect()).expect("ascending");
@@ -155,6 +160,7 @@ fn what_depends_on_earlier_operations_allocates_nothing() {
 
 #[test]
 fn steps_allocate_nothing() {
+    let _turn = take_turn();
     let spec = TableSpec { consistency: Consistency::Sequential, ..table(0, "steps", Layout::Sparse, ALL_FILTERS) };
     let (job, cluster) = Job::start(vec![spec], TransportChoice::Auto);
     let table = cluster.table::<f32>("steps").expect("a table");

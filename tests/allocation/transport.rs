@@ -1,6 +1,6 @@
 //! Below the protocol: block, frame, connection, block.
 
-use crate::counter::{count, watch_this_thread};
+use crate::counter::{count, take_turn, watch_this_thread};
 use parashard::id::{Generation, Incarnation, JobId, Nanos, NodeId, Timestamp};
 use parashard::memory::Pool;
 use parashard::node::Secret;
@@ -8,8 +8,8 @@ use parashard::transport::fabric::{FabricTransport, LinkKind, LinkSettings, Tran
 use parashard::transport::tcp::TcpConfig;
 use parashard::transport::{Incoming, Transport};
 use parashard::wire::{Header, Kind, TxFrame};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const JOB: JobId = JobId(7);
@@ -19,9 +19,6 @@ const WORKER: NodeId = NodeId::worker(0);
 const BODIES: [usize; 6] = [0, 8, 4096, 256 << 10, 8, 600_000];
 const WARM_UP_ROUNDS: usize = 200;
 const ROUNDS: usize = 300;
-
-/// Setting up allocates, so nobody does it while another counts.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// One end: what it sends and what it is told.
 struct End {
@@ -105,7 +102,6 @@ impl End {
 }
 
 fn counted(spin: Duration, choice: TransportChoice, kind: LinkKind) -> u64 {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut server = End::open(SERVER, WORKER, spin, choice);
     let address = server.transport.local_address().expect("listens");
     let over = AtomicBool::new(false);
@@ -138,6 +134,7 @@ fn counted(spin: Duration, choice: TransportChoice, kind: LinkKind) -> u64 {
 
 #[test]
 fn frames_allocate_nothing_whichever_way_they_take() {
+    let _turn = take_turn();
     assert_eq!(counted(Duration::ZERO, TransportChoice::Tcp, LinkKind::Tcp), 0);
     assert_eq!(counted(Duration::ZERO, TransportChoice::Shm, LinkKind::Shm), 0);
     assert_eq!(counted(Duration::ZERO, TransportChoice::Auto, LinkKind::Local), 0);
@@ -145,6 +142,7 @@ fn frames_allocate_nothing_whichever_way_they_take() {
 
 #[test]
 fn frames_allocate_nothing_while_waits_poll() {
+    let _turn = take_turn();
     assert_eq!(counted(Duration::from_micros(200), TransportChoice::Tcp, LinkKind::Tcp), 0);
     assert_eq!(counted(Duration::from_micros(200), TransportChoice::Shm, LinkKind::Shm), 0);
 }

@@ -98,7 +98,9 @@ fn cannot_start(name: &str, reason: &str) -> Failure {
 
 /// The command under `setpriv`, so that the kernel ends it with the thread that started it.
 fn with_parent(command: Command) -> Command {
-    let Some(setpriv) = find("setpriv") else { return command };
+    // The small one of busybox knows nothing of it.
+    let is_small = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path.ends_with("busybox"));
+    let Some(setpriv) = find("setpriv").filter(|path| !is_small(path)) else { return command };
     let mut wrapped = Command::new(setpriv);
     wrapped.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
     wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));

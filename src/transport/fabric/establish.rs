@@ -218,14 +218,20 @@ impl FabricTransport {
         {
             let tcp = &self.tcp;
             for visit in host.poll(now, |descriptor| tcp.watch(descriptor)) {
-                let invitation = self.peers.values_mut().find_map(|record| match &mut record.stage {
-                    Stage::Answered(Halves { shm: Some(shm), .. }) if shm.nonce == visit.nonce => Some(shm),
+                let invited = self.peers.values_mut().find_map(|record| match &mut record.stage {
+                    Stage::Answered(Halves { shm: Some(shm), .. }) if shm.is_for(&visit) => {
+                        Some((&mut shm.visited, &mut record.objection))
+                    }
                     _ => None,
                 });
-                match invitation.filter(|invitation| invitation.visited.is_none()) {
-                    Some(invitation) => match visit.welcome(&self.bell) {
-                        Ok(ends) => invitation.visited = Some(ends),
-                        Err(error) => tracing::warn!("cannot share memory: {error}"),
+                match invited {
+                    Some((visited, objection)) => match visit.welcome(&self.bell) {
+                        Ok(ends) => *visited = Some(ends),
+                        Err(error) => {
+                            // The guest hears of it and goes another way, or ends with one line.
+                            tracing::info!("cannot share memory: {error}");
+                            *objection = Some(format!("shm: {error}"));
+                        }
                     },
                     None => tracing::warn!("closed a unix connection with a wrong nonce"),
                 }

@@ -4,7 +4,7 @@ use super::choice::LinkKind;
 use crate::id::Nanos;
 use crate::transport::local::{Hosting, LocalTicket};
 use crate::transport::ring::{Doorbell, RingLink, RingMemory};
-use crate::transport::shm::{Guest, ShmTicket};
+use crate::transport::shm::{Guest, ShmTicket, Visit};
 use crate::transport::verbs::VerbsEndpoint;
 
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Peer {
     pub(super) link: Option<Link>,
     /// Generation of the latest link.
     pub(super) generation: u16,
-    /// Why this side has no queue pair for it.
+    /// Why this side has no queue pair or no memory for it.
     pub(super) objection: Option<String>,
     /// Whether nothing is read from it because it does not read.
     pub(super) is_paused: bool,
@@ -68,6 +68,13 @@ pub(super) struct Options {
     pub(super) shm: Option<ShmTicket>,
     pub(super) verbs: Option<VerbsEndpoint>,
     pub(super) reasons: Vec<String>,
+}
+
+impl Invitation {
+    /// Whether this is the guest, who has not been here yet.
+    pub(super) fn is_for(&self, visit: &Visit) -> bool {
+        self.visited.is_none() && self.nonce == visit.nonce
+    }
 }
 
 impl Peer {

@@ -30,6 +30,9 @@ impl Guest {
     /// The memory and the host's bell, when they are there.
     pub(in crate::transport) fn hear(&self) -> Result<Option<(RingMemory, Doorbell)>, ShmError> {
         let Some(packet) = socket::receive(&self.socket)? else { return Ok(None) };
+        if packet.nonce == self.nonce && packet.descriptors.is_empty() {
+            return Err(ShmError::Refused);
+        }
         let mut descriptors = packet.descriptors.into_iter();
         let (Some(file), Some(bell)) = (descriptors.next(), descriptors.next()) else {
             return Err(ShmError::Stranger);

@@ -114,9 +114,17 @@ impl Visit {
     }
 
     /// Makes the memory and hands it over together with our bell. Gives our mapping and the guest's bell.
+    /// A guest gets its nonce without memory when there is none.
     pub(in crate::transport) fn welcome(self, own: &Doorbell) -> Result<(RingMemory, Doorbell), ShmError> {
-        let (file, memory) = sealed::create()?;
-        socket::send(&self.socket, &self.nonce, &[file.as_fd(), own.as_fd()])?;
-        Ok((memory, self.bell))
+        match sealed::create() {
+            Ok((file, memory)) => {
+                socket::send(&self.socket, &self.nonce, &[file.as_fd(), own.as_fd()])?;
+                Ok((memory, self.bell))
+            }
+            Err(error) => {
+                socket::send(&self.socket, &self.nonce, &[])?;
+                Err(error)
+            }
+        }
     }
 }

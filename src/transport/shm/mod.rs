@@ -16,7 +16,7 @@ mod sealed;
 mod socket;
 
 pub(super) use guest::Guest;
-pub(super) use host::Host;
+pub(super) use host::{Host, Visit};
 
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -39,6 +39,8 @@ pub(super) enum ShmError {
     Elsewhere,
     #[error("it runs as user {0}, this is another")]
     User(u32),
+    #[error("it cannot make shared memory; its log says why")]
+    Refused,
     #[error("it speaks otherwise at its socket")]
     Stranger,
     #[error("its memory {0}")]

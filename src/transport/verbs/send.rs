@@ -85,7 +85,8 @@ impl Link {
         }
         let reads_max = self.remote.as_ref().map_or(0, |remote| remote.reads_max);
         let room = reads_max.saturating_sub(self.reads_under_way);
-        if let Some(reading) = self.readings.pop_front_if(|next| next.pieces.len() <= room) {
+        let fits = self.readings.front().is_some_and(|next| next.pieces.len() <= room);
+        if fits && let Some(reading) = self.readings.pop_front() {
             let Some(remote) = &self.remote else { return Ok(false) };
             let mut planner = Planner { limits: &remote.limits, requests: &mut shared.batch.requests };
             planner.read(&reading.pieces, reading.into);

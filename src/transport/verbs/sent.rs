@@ -66,11 +66,48 @@ impl Sent {
     /// Request `number` is done, and all before it. Gives the reads among them to `read`.
     pub(super) fn retire(&mut self, number: u64, mut read: impl FnMut(Box<Reading>)) {
         self.done = self.done.max((number + 1).min(self.next));
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.last <= number) {
+        while self.entries.front().is_some_and(|entry| entry.last <= number)
+            && let Some(entry) = self.entries.pop_front()
+        {
             self.bytes -= entry.bytes;
             if let Held::Read(reading) = entry.held {
                 read(reading);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NodeId;
+    use crate::wire::{Header, Kind};
+
+    fn frame(sent: &mut Sent, count: usize) {
+        let frame = TxFrame::bare(Header::new(Kind::Push, NodeId::worker(0)));
+        sent.keep(count, 100, Held::Buffers { _frame: Some(Box::new(frame)), _staged: Staged::new() });
+    }
+
+    #[test]
+    fn a_completion_frees_every_frame_up_to_it_and_makes_room() {
+        let mut sent = Sent::default();
+        (0..4).for_each(|_| frame(&mut sent, 3));
+        assert_eq!((sent.next(), sent.room(), sent.bytes()), (12, SEND_DEPTH - 12, 400));
+        // The last request of the second frame.
+        sent.retire(5, |_| unreachable!("nothing is read"));
+        assert_eq!((sent.room(), sent.bytes()), (SEND_DEPTH - 6, 200));
+        // In the middle of the third: its memory is still read.
+        sent.retire(7, |_| unreachable!("nothing is read"));
+        assert_eq!((sent.room(), sent.bytes()), (SEND_DEPTH - 4, 200));
+        sent.retire(11, |_| unreachable!("nothing is read"));
+        assert_eq!((sent.room(), sent.bytes()), (SEND_DEPTH, 0));
+    }
+
+    #[test]
+    fn a_number_that_was_not_posted_makes_no_room() {
+        let mut sent = Sent::default();
+        frame(&mut sent, 2);
+        sent.retire(70, |_| unreachable!("nothing is read"));
+        assert_eq!((sent.next(), sent.room()), (2, SEND_DEPTH));
     }
 }

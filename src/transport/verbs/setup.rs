@@ -199,6 +199,7 @@ impl Verbs {
         }
         // The device may have taken a receive for a message that did not come to its end.
         self.lost_receives += 1;
+        self.failures.retain(|(failed, _)| *failed != peer);
         self.ready.retain(|&ready| ready != index);
         self.parked.retain(|&parked| parked != index);
         self.unsent.retain(|&unsent| unsent != index);

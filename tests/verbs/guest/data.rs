@@ -21,8 +21,11 @@ pub(super) const TESTS: &[Test] = tests![
     a_shards_large_frame_goes_another_way,
 ];
 
+/// Sends, writes, writes with an immediate, and reads.
+type Posted = (u64, u64, u64, u64);
+
 /// What a step posted.
-fn posted(before: OpcodeCounts, after: OpcodeCounts) -> (u64, u64, u64, u64) {
+fn posted(before: OpcodeCounts, after: OpcodeCounts) -> Posted {
     (
         after.sends - before.sends,
         after.writes - before.writes,
@@ -32,7 +35,7 @@ fn posted(before: OpcodeCounts, after: OpcodeCounts) -> (u64, u64, u64, u64) {
 }
 
 /// Sends values of this size from the worker to the shard; what worker and shard posted for it.
-fn push(pair: &mut Pair, bytes: usize) -> ((u64, u64, u64, u64), (u64, u64, u64, u64)) {
+fn push(pair: &mut Pair, bytes: usize) -> (Posted, Posted) {
     let (worker, shard) = (pair.worker.verbs.counts(), pair.shard.verbs.counts());
     let values = pair.worker.values(bytes, 3);
     pair.worker.send(pair.worker.frame(Kind::Push, values));
