@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
 /// Passes of a job that runs long enough for many connections to be broken.
-const LONG: &str = "40";
+const LONG: &str = "240";
 /// Connections that must have been broken while the job ran.
 const BROKEN_MIN: usize = 20;
 
