@@ -7,6 +7,7 @@ use super::choice::LocalPort;
 use super::device::Device;
 use super::error::VerbsError;
 use super::memlock::LockedMemory;
+use super::resource::{destroyed, made};
 use rdma_sys::*;
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
@@ -16,18 +17,6 @@ use std::sync::Arc;
 const QUEUE_DEPTH: u32 = 4;
 /// Packet sequence number that both ends begin with.
 const FIRST_PSN: u32 = 0x5_a5a5;
-
-/// A verb's answer, or what the system says where it is NULL.
-fn made<T>(object: *mut T, call: &'static str, device: &Device) -> Result<NonNull<T>, VerbsError> {
-    NonNull::new(object).ok_or_else(|| VerbsError::last_call(call, device.name()))
-}
-
-/// Tells of a destruction that failed; there is nothing else to be done then.
-fn destroyed(call: &'static str, device: &Device, code: i32) {
-    if let Err(error) = VerbsError::check(call, device.name(), code) {
-        tracing::warn!("{error}");
-    }
-}
 
 /// A protection domain.
 pub(super) struct ProtectionDomain {

@@ -15,12 +15,13 @@ use std::os::fd::BorrowedFd;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 
-fn made<T>(object: *mut T, call: &'static str, device: &Device) -> Result<NonNull<T>, VerbsError> {
+/// What a call has made, or what the system says where it is NULL.
+pub(super) fn made<T>(object: *mut T, call: &'static str, device: &Device) -> Result<NonNull<T>, VerbsError> {
     NonNull::new(object).ok_or_else(|| VerbsError::last_call(call, device.name()))
 }
 
 /// Tells of a destruction that failed; there is nothing else to be done then.
-fn destroyed(call: &'static str, device: &Device, code: i32) {
+pub(super) fn destroyed(call: &'static str, device: &Device, code: i32) {
     if let Err(error) = VerbsError::check(call, device.name(), code) {
         tracing::warn!("{error}");
     }
