@@ -43,6 +43,22 @@ pub const SUMMAND_F32: f64 = 1e23;
 /// As [`SUMMAND_F32`], for f64 tables.
 pub const SUMMAND_F64: f64 = 1e275;
 
+/// Bytes of the name of a function on servers.
+pub const FUNCTION_NAME_BYTES: usize = 32;
+
+/// Functions of one kind that a server program may register.
+pub const FUNCTIONS: usize = 1024;
+
+/// Bytes of the arguments of a call.
+pub const CALL_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Bytes of one shard's answer to a call.
+pub const CALL_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Bytes that one shard keeps of answers to calls, until their writers have them for sure. Past it calls
+/// are refused `busy`, but for each writer's oldest open operation.
+pub const SHARD_ANSWER_BYTES: usize = 64 << 20;
+
 /// Key lists shorter than this are always sent: their bytes are fewer than the trouble of a list.
 pub const KEY_LIST_KEYS_MIN: usize = 16;
 

@@ -13,9 +13,9 @@ use parashard::keyspace::{KeyRange, Partition, PartitionEntry};
 use parashard::memory::{Pool, TxBuf};
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
-    Assignment, Consistency, ControlMessage, DType, Dependencies, Dependency, Filters, FixedPointBits, Ftrl, Header,
-    JobConfig, Kind, Layout, NodeInfo, Quantize, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame,
-    Unit, UpdateFunction,
+    Assignment, CallBody, Consistency, ControlMessage, DType, Dependencies, Dependency, Filters, FixedPointBits, Ftrl,
+    Header, JobConfig, Kind, Layout, NodeInfo, Quantize, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply,
+    TxFrame, Unit, UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -193,9 +193,23 @@ fn frames() -> Vec<(String, TxFrame)> {
     (dense.dtype, dense.width, dense.value_bytes) = (DType::F64, 2, 64);
     let dense = TxFrame::with_values(dense, TxBuf::from_vec(vec![1.5f64; 8]));
     let mark = TxFrame::bare(Header::new(Kind::EndOfTime, NodeId::worker(0)));
-    [("push", push), ("pull", pull), ("dense-reply", dense), ("end-of-time", mark)]
-        .map(|(name, frame)| (name.to_owned(), frame))
-        .into()
+    let mut call = Header::new(Kind::Call, NodeId::worker(3));
+    let body = CallBody { function: "norms", arguments: &[1, 2] }.encode().expect("within the limits");
+    (call.range, call.value_bytes) = (KeyRange::new(0, 1 << 20), body.len() as u32);
+    let call = TxFrame::with_values(call, TxBuf::from_vec(body));
+    let mut answer = Header::new(Kind::CallReply, NodeId::server(1, 2));
+    answer.value_bytes = 8;
+    let answer = TxFrame::with_values(answer, TxBuf::from_vec(vec![9u64]));
+    [
+        ("push", push),
+        ("pull", pull),
+        ("dense-reply", dense),
+        ("end-of-time", mark),
+        ("call", call),
+        ("call-reply", answer),
+    ]
+    .map(|(name, frame)| (name.to_owned(), frame))
+    .into()
 }
 
 fn table() -> TableSpec {

@@ -105,6 +105,7 @@ fn node_config(job: JobId, secret: Secret, mode: Mode) -> NodeConfig {
         spin: mode.wait.spin(),
         key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
         placement: parashard::node::Placement::default(),
+        functions: parashard::node::Functions::default(),
         links: LinkSettings { choice: mode.way.choice(), ..LinkSettings::default() },
     }
 }

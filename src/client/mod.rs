@@ -58,12 +58,14 @@ pub use engine::Statistics;
 pub use error::ClientError;
 pub use key_list::KeyList;
 pub use model::{Model, ModelFile};
-pub use pending::{Pending, Pushed};
+pub use pending::{Answers, Pending, Pushed};
 pub use registered::Registered;
 pub use scope::{Landed, Scope};
 pub use table::Table;
 pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
-pub use crate::node::{LinkCounts, NodeConfig, Offer, Workload};
+pub use crate::node::{
+    CallFunction, CallRun, Functions, LinkCounts, NodeConfig, Norms, Numbers, Offer, RowBlock, Workload,
+};
 pub use crate::wire::{Bf16, Shutdown, Unit};

@@ -13,7 +13,10 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pushed;
 
-/// A push or pull under way. Dropping it gives up interest in the outcome; a push is delivered all
+/// What a call gives: the bytes that each shard has answered.
+pub type Answers = Vec<Vec<u8>>;
+
+/// A push, pull or call under way. Dropping it gives up interest in the outcome; a push is delivered all
 /// the same, and a refusal of it is reported by the next call that waits.
 pub struct Pending<T> {
     shared: Arc<Shared>,
@@ -89,6 +92,17 @@ impl Pending<Pushed> {
         self.wait_done()?;
         self.take(|worker, timestamp| worker.take_pushed(timestamp))?;
         Ok(Pushed)
+    }
+}
+
+impl Pending<Answers> {
+    /// Waits for the answers: one from each shard that owns a part of the range, in the order of keys.
+    ///
+    /// # Errors
+    /// When a server refused the call or the job has ended.
+    pub fn wait(mut self) -> Result<Answers, ClientError> {
+        self.wait_done()?;
+        Ok(self.take(|worker, timestamp| worker.take_called(timestamp))?)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::engine::Shared;
 use super::error::ClientError;
 use super::key_list::KeyList;
-use super::pending::{Pending, Pushed};
+use super::pending::{Answers, Pending, Pushed};
 use super::registered::Registered;
 use super::values::{Number, Source, Values};
 use crate::id::Timestamp;
@@ -112,6 +112,44 @@ impl<T: Number> Table<T> {
     /// As [`Table::pull`].
     pub fn pull_range(&self, range: KeyRange) -> Result<Pending<Values<T>>, ClientError> {
         self.begin_pull(&self.request(range, None, &[]))
+    }
+
+    /// Begins a call of a function that the server program has registered under this name, on all rows of a
+    /// range. Each shard runs it once on its part, when committed state has reached this worker's time, and
+    /// answers with bytes.
+    ///
+    /// ```no_run
+    /// # fn report(cluster: &parashard::client::Cluster) -> Result<(), Box<dyn std::error::Error>> {
+    /// use parashard::{client::Norms, keyspace::KeyRange};
+    ///
+    /// let weights = cluster.table::<f32>("weights")?;
+    /// let answers = weights.call(KeyRange::new(0, weights.spec().key_end), "norms", &[])?.wait()?;
+    /// let norms = Norms::of_answers(&answers)?;
+    /// println!("{} weights are not zero, their L1 norm is {}", norms.nonzero_count(), norms.l1());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When range, name or arguments are not possible or the job has ended; nothing was sent.
+    pub fn call(&self, range: KeyRange, function: &str, arguments: &[u8]) -> Result<Pending<Answers>, ClientError> {
+        self.call_after(range, function, arguments, &[])
+    }
+
+    /// Like [`Table::call`], run only after these earlier operations of this worker.
+    ///
+    /// # Errors
+    /// As [`Table::call`].
+    pub fn call_after(
+        &self,
+        range: KeyRange,
+        function: &str,
+        arguments: &[u8],
+        after: &[Timestamp],
+    ) -> Result<Pending<Answers>, ClientError> {
+        let request = self.request(range, None, after);
+        let timestamp = self.begin(|worker| worker.call(node::now(), &request, function, arguments))?;
+        Ok(Pending::new(&self.shared, timestamp))
     }
 
     /// Ends this worker's time on the table: later pushes belong to the next one.

@@ -3,6 +3,7 @@
 use super::error::NodeError;
 use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::store::Functions;
 use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
 use std::fmt;
@@ -31,6 +32,8 @@ pub struct NodeConfig {
     pub links: LinkSettings,
     /// Which processors and which memory.
     pub placement: Placement,
+    /// What a server runs for workers that call it by name; others run none.
+    pub functions: Functions,
 }
 
 impl fmt::Debug for NodeConfig {

@@ -40,6 +40,7 @@ pub use worker::{WorkerDriver, open_worker};
 
 pub use crate::protocol::scheduler::{Cast, Offer, Workload};
 pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
+pub use crate::store::{CallFunction, CallRun, Functions, Norms, Numbers, RowBlock};
 pub use crate::transport::Waker;
 pub use crate::transport::fabric::{LinkCounts, LinkKind, LinkSettings, TransportChoice};
 pub use crate::transport::handshake::Secret;

@@ -77,6 +77,7 @@ fn open_shard(config: &NodeConfig, node: NodeId, seat: Seat) -> Result<ShardDriv
     tracing::info!(%node, address, "listening");
     let mut server = Server::new(now(), identity, address, config.host.clone(), &config.scheduler, pool);
     server.limit_key_cache(config.key_cache_bytes);
+    server.serve_functions(config.functions.clone());
     Ok(Driver::new(server, transport))
 }
 

@@ -53,7 +53,7 @@ impl<T: Element> TypedTable<T> {
         let mut rows = Rows::new(&self.pool, shape_of(&self.spec, true));
         let mut sorted = SortedIndex::new(&self.owned);
         let mut targets = [NO_SLOT; 512];
-        self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
+        self.index.walk(&self.rows.keys, KeyRange::ALL, &mut |keys, slots| {
             let targets = &mut targets[..keys.len()];
             sorted.append(&mut rows, keys, targets);
             for (&target, &source) in targets.iter().zip(slots) {
@@ -77,7 +77,7 @@ impl<T: Element> TypedTable<T> {
         let mut rows = Rows::new(&self.pool, shape_of(&self.spec, false));
         let mut bitmap = BitmapIndex::new(&self.owned);
         let mut targets = [NO_SLOT; 512];
-        self.index.walk(&self.rows, KeyRange::ALL, &mut |keys, slots| {
+        self.index.walk(&self.rows.keys, KeyRange::ALL, &mut |keys, slots| {
             let targets = &mut targets[..keys.len()];
             targets.fill(NO_SLOT);
             bitmap.insert(&mut rows, keys, targets);

@@ -1,5 +1,6 @@
 //! The number types that a table can hold.
 
+use super::function::Numbers;
 use super::update::{Update, float};
 use crate::simd;
 use crate::wire::{Bf16, DType, UpdateFunction};
@@ -45,6 +46,9 @@ pub(super) trait Element:
 
     /// Whether no number is NaN or, by size, beyond `largest`. Integers always are within.
     fn all_within(numbers: &[Self], largest: f64) -> bool;
+
+    /// The numbers for a function that takes every type.
+    fn numbers(numbers: &mut [Self]) -> Numbers<'_>;
 
     /// What `function` does to such numbers, where this type has it.
     fn update(function: UpdateFunction) -> Option<Update<Self>>;
@@ -98,6 +102,10 @@ impl Element for f32 {
         simd::all_within_f32(numbers, largest as f32)
     }
 
+    fn numbers(numbers: &mut [f32]) -> Numbers<'_> {
+        Numbers::F32(numbers)
+    }
+
     fn update(function: UpdateFunction) -> Option<Update<f32>> {
         Some(float(function))
     }
@@ -116,6 +124,10 @@ impl Element for f64 {
 
     fn all_within(numbers: &[f64], largest: f64) -> bool {
         simd::all_within_f64(numbers, largest)
+    }
+
+    fn numbers(numbers: &mut [f64]) -> Numbers<'_> {
+        Numbers::F64(numbers)
     }
 
     fn update(function: UpdateFunction) -> Option<Update<f64>> {
@@ -164,6 +176,10 @@ impl Element for Bf16 {
         simd::all_within_bf16(Bf16::bits(numbers), largest as f32)
     }
 
+    fn numbers(numbers: &mut [Bf16]) -> Numbers<'_> {
+        Numbers::Bf16(numbers)
+    }
+
     fn update(function: UpdateFunction) -> Option<Update<Bf16>> {
         Some(float(function))
     }
@@ -171,7 +187,7 @@ impl Element for Bf16 {
 
 /// What holds for integers, whose only functions are sum and assign.
 macro_rules! integer {
-    ($number:ident, $dtype:path, $add:path) => {
+    ($number:ident, $dtype:path, $numbers:path, $add:path) => {
         impl Element for $number {
             type Sum = $number;
 
@@ -187,6 +203,10 @@ macro_rules! integer {
                 true
             }
 
+            fn numbers(numbers: &mut [$number]) -> Numbers<'_> {
+                $numbers(numbers)
+            }
+
             fn update(function: UpdateFunction) -> Option<Update<$number>> {
                 match function {
                     UpdateFunction::Sum => Some(Update::Sum),
@@ -198,5 +218,5 @@ macro_rules! integer {
     };
 }
 
-integer!(i64, DType::I64, simd::add_i64);
-integer!(u32, DType::U32, simd::add_u32);
+integer!(i64, DType::I64, Numbers::I64, simd::add_i64);
+integer!(u32, DType::U32, Numbers::U32, simd::add_u32);

@@ -15,6 +15,14 @@ pub enum StoreError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// A function that cannot be registered.
+    #[error("function `{name}`: {reason}")]
+    Function {
+        /// The function.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Filters that do not go with the table.
     #[error(transparent)]
     Filters(#[from] FiltersError),
@@ -103,7 +111,7 @@ impl Classify for StoreError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            StoreError::Declaration { .. } | StoreError::Filters(_) => ExitCode::Usage,
+            StoreError::Declaration { .. } | StoreError::Function { .. } | StoreError::Filters(_) => ExitCode::Usage,
             _ => ExitCode::BadInput,
         }
     }

@@ -1,7 +1,7 @@
 //! Key to slot, in one of three ways.
 
 use super::bitmap::BitmapIndex;
-use super::column::{Geometry, UNIT_ROWS};
+use super::column::{Column, Geometry, UNIT_ROWS};
 use super::element::Element;
 use super::rows::Rows;
 use super::sorted::SortedIndex;
@@ -31,11 +31,12 @@ impl Index {
     }
 
     /// Visits the known keys of `range` with their slots, ascending, in blocks of at most 512.
-    pub(super) fn walk<T: Element>(&self, rows: &Rows<T>, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {
+    /// `column` is that of the keys.
+    pub(super) fn walk(&self, column: &Column<u64>, range: KeyRange, visit: &mut dyn FnMut(&[u64], &[u32])) {
         match self {
             Index::Dense(dense) => dense.walk(range, visit),
             Index::Bitmap(bitmap) => bitmap.walk(range, visit),
-            Index::Sorted(sorted) => sorted.walk(&rows.keys, range, visit),
+            Index::Sorted(sorted) => sorted.walk(column, range, visit),
         }
     }
 

@@ -21,6 +21,7 @@ mod compact;
 mod directory;
 mod element;
 mod error;
+mod function;
 mod index;
 mod insert;
 mod merge;
@@ -37,6 +38,7 @@ mod typed;
 mod update;
 
 pub use error::StoreError;
+pub use function::{CallFunction, CallRun, ExactSum, Functions, Norms, Numbers, RowBlock};
 pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, Rows, SectionView, TableMeta};
 pub use positions::Positions;
 pub use request::{first_beyond, strictly_ascending};

@@ -102,10 +102,10 @@ impl<T: Element> TypedTable<T> {
     /// Visits the rows that a section holds.
     fn walk_saved(&self, range: KeyRange, with_state: bool, visit: &mut dyn FnMut(&[u64], &[u32])) {
         if with_state {
-            return self.index.walk(&self.rows, range, visit);
+            return self.index.walk(&self.rows.keys, range, visit);
         }
         let (mut saved_keys, mut saved_slots) = (Vec::new(), Vec::new());
-        self.index.walk(&self.rows, range, &mut |keys, slots| {
+        self.index.walk(&self.rows.keys, range, &mut |keys, slots| {
             saved_keys.clear();
             saved_slots.clear();
             let rows = keys.iter().zip(slots);

@@ -28,6 +28,10 @@ pub enum Kind {
     Control = 7,
     /// Between two fabrics, about a faster way for the pair's frames; no node sees it.
     Setup = 8,
+    /// A function of the server to run on the rows of a range; a [`super::CallBody`] in the value block.
+    Call = 9,
+    /// Answer to a call, in the value block.
+    CallReply = 10,
 }
 
 /// How a request ended; `Ok` in requests.
@@ -97,7 +101,7 @@ pub struct Header {
     pub timestamp: Timestamp,
     /// Every operation of the writer below this one is acknowledged everywhere.
     pub settled: Timestamp,
-    /// Push: the writer's time. Pull: the committed time that the answer must have reached. End of time: the time.
+    /// Push: the writer's time. Pull, call: the committed time that the answer must have reached. End of time: the time.
     pub time: Time,
     /// The key range that the frame claims or asks for.
     pub range: KeyRange,

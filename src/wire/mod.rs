@@ -12,6 +12,7 @@
 //! right. What they mean is checked by `protocol`.
 
 mod bf16;
+mod call_body;
 mod control;
 mod dependency;
 mod dtype;
@@ -25,6 +26,7 @@ mod raw_header;
 mod table_spec;
 
 pub use bf16::Bf16;
+pub use call_body::CallBody;
 pub use control::{
     Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
 };

@@ -164,6 +164,8 @@ fn kind_of(number: u8) -> Option<Kind> {
         6 => Kind::EndOfTimeReply,
         7 => Kind::Control,
         8 => Kind::Setup,
+        9 => Kind::Call,
+        10 => Kind::CallReply,
         _ => return None,
     })
 }
@@ -201,6 +203,19 @@ mod tests {
         assert_eq!(raw.decode(), Ok(example()));
         let body: Vec<u8> = [[1; 16].as_slice(), &[2; 8]].concat();
         assert_eq!(raw.check(&body), Ok(()));
+    }
+
+    #[test]
+    fn the_kinds_are_those_of_the_enum_and_no_others() {
+        let kinds = |header: &RawHeader, kind| RawHeader { kind, ..*header }.decode().map(|header| header.kind as u8);
+        let raw = example().encode(&[]);
+        for kind in 0..=u8::MAX {
+            let expected = match kind {
+                1..=10 => Ok(kind),
+                _ => Err(WireError::Field { field: "kind", number: u64::from(kind) }),
+            };
+            assert_eq!(kinds(&raw, kind), expected);
+        }
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Job {
             key_cache_bytes: 64 << 20,
             links: LinkSettings { choice, ..LinkSettings::default() },
             placement: parashard::node::Placement::default(),
+            functions: parashard::node::Functions::default(),
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },

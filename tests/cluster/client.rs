@@ -51,6 +51,7 @@ impl Job {
             key_cache_bytes: 1 << 20,
             links: LinkSettings::default(),
             placement: parashard::node::Placement::default(),
+            functions: parashard::node::Functions::default(),
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {

@@ -33,7 +33,7 @@ impl<T: Transport> Transport for Watch<T> {
         for frame in frames.iter() {
             let header = &frame.header;
             assert_eq!(header.source, self.node, "a frame in another node's name");
-            if matches!(header.kind, Kind::Push | Kind::Pull | Kind::EndOfTime) {
+            if matches!(header.kind, Kind::Push | Kind::Pull | Kind::Call | Kind::EndOfTime) {
                 let last = self.settled.insert(peer, header.settled);
                 assert!(last <= Some(header.settled), "{}: the settled mark falls", self.node);
                 assert!(header.kind == Kind::Pull || header.settled <= header.timestamp, "settled before it was sent");

@@ -32,6 +32,14 @@ impl Server {
         self.outputs.push_back(Output::Send { to, frame });
     }
 
+    /// Answers a call.
+    pub(super) fn reply_answer(&mut self, to: NodeId, request: &Header, answer: TxBuf) {
+        let mut header = self.reply_header(request, Status::Ok);
+        header.value_bytes = answer.len() as u32;
+        let frame = TxFrame::with_values(header, answer);
+        self.outputs.push_back(Output::Send { to, frame });
+    }
+
     /// Refuses a request for good, with one line that says why.
     pub(super) fn refuse(&mut self, to: NodeId, request: &Header, reason: &str) {
         self.traffic.refused += 1;
@@ -106,6 +114,7 @@ impl Server {
         let kind = match request.kind {
             Kind::Push => Kind::PushReply,
             Kind::Pull => Kind::PullReply,
+            Kind::Call => Kind::CallReply,
             _ => Kind::EndOfTimeReply,
         };
         let mut header = self.identity.header(kind);

@@ -40,6 +40,11 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
+    /// A call, which names no keys.
+    pub(super) fn of_call(from: NodeId, frame: RxFrame) -> Arrived {
+        Arrived { from, frame, keys: Keys::Dense, values: None }
+    }
+
     /// The request's header. Its filter flags say whether the shard keeps its key list.
     pub(super) fn header(&self) -> &Header {
         &self.frame.header

@@ -13,11 +13,12 @@
 //! exceeds it is refused; a name that was claimed is never applied again; the committed time never falls.
 //!
 //! `arrived` unpacks requests, `key_cache` keeps key lists, `push` and `pull` are the data path, `step`
-//! the sequential mode, `chain` the way from applied to acknowledged, `answer` the replies, `control` the
+//! the sequential mode, `call` runs functions on rows, `chain` the way from applied to acknowledged, `answer` the replies, `control` the
 //! scheduler's words.
 
 mod answer;
 mod arrived;
+mod call;
 mod chain;
 mod control;
 mod key_cache;
@@ -37,9 +38,10 @@ use crate::id::{Nanos, NodeId, TableId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::Pool;
-use crate::store::Table;
+use crate::store::{Functions, Table};
 use crate::wire::{Consistency, Kind, NodeInfo, RxFrame, Shutdown, TableSpec, Task, TaskReply};
 use arrived::Arrived;
+use call::Answers;
 use chain::Chain;
 use key_cache::KeyCache;
 use std::collections::VecDeque;
@@ -73,8 +75,10 @@ pub struct ServerTraffic {
     pub duplicates: u64,
     /// Pull segments answered.
     pub pulls: u64,
-    /// Pull segments that had to wait.
+    /// Pull segments and calls that had to wait.
     pub waited: u64,
+    /// Calls run.
+    pub calls: u64,
     /// Requests refused because a limit was reached.
     pub busy: u64,
     /// Requests refused for good.
@@ -101,8 +105,11 @@ pub struct Server {
     writers: u32,
     tables: Vec<TableState>,
     key_cache: KeyCache,
+    functions: Functions,
+    /// To calls, kept until they are settled.
+    answers: Answers,
     chain: Chain,
-    /// The parts that a push claims, while it is served.
+    /// The parts that a push or call claims, while it is served.
     claimed: Vec<KeyRange>,
     waiting_bytes: usize,
     waiting_bytes_max: usize,
@@ -132,6 +139,8 @@ impl Server {
             writers: 0,
             tables: Vec::new(),
             key_cache: KeyCache::new(limit::SHARD_KEY_CACHE_BYTES),
+            functions: Functions::default(),
+            answers: Answers::default(),
             chain: Chain::default(),
             claimed: Vec::new(),
             waiting_bytes: 0,
@@ -176,6 +185,12 @@ impl Server {
         self.key_cache.limit(bytes_max);
     }
 
+    /// Gives the shard the functions of the server program, in place of the built-in ones alone; before it
+    /// is welcomed.
+    pub fn serve_functions(&mut self, functions: Functions) {
+        self.functions = functions;
+    }
+
     /// Number of ranges with a record of their own, over all tables.
     #[must_use]
     pub fn clock_range_count(&self) -> usize {
@@ -200,6 +215,7 @@ impl Server {
         match frame.header.kind {
             Kind::Push => self.on_push(from, frame),
             Kind::Pull => self.on_pull(from, frame),
+            Kind::Call => self.on_call(from, frame),
             Kind::EndOfTime => self.on_end_of_time(from, &frame),
             // A shard asks nothing of workers yet, so there is nothing to answer.
             _ => {}

@@ -20,8 +20,8 @@ impl Server {
         }
     }
 
-    /// Whether committed state meets the clock that a pull demands.
-    fn may_answer(&self, index: usize, pull: &Arrived) -> bool {
+    /// Whether committed state meets the clock that a pull or call demands.
+    pub(super) fn may_answer(&self, index: usize, pull: &Arrived) -> bool {
         let in_time = !self.is_sequential(index) || pull.header().time <= self.tables[index].step.open_time();
         in_time && self.dependencies_applied(index, pull.frame())
     }
@@ -70,7 +70,7 @@ impl Server {
         });
         let ready = |server: &Server| {
             server.tables[index].waiting.iter().position(|waiting| match waiting.header().kind {
-                Kind::Pull => server.may_answer(index, waiting),
+                Kind::Pull | Kind::Call => server.may_answer(index, waiting),
                 _ => server.dependencies_applied(index, waiting.frame()),
             })
         };
@@ -79,6 +79,7 @@ impl Server {
             self.waiting_bytes -= waiting.bytes();
             match waiting.header().kind {
                 Kind::Pull => self.answer_pull(index, &waiting),
+                Kind::Call => self.run_call(index, &waiting),
                 _ => self.claim_and_apply(index, waiting),
             }
         }

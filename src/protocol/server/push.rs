@@ -23,6 +23,7 @@ impl Server {
     /// Everything of the writer below its settled mark is acknowledged everywhere.
     pub(super) fn settle(&mut self, index: usize, header: &Header) {
         self.tables[index].clock.settle(header.writer, header.settled);
+        self.answers.settle(header.writer, header.settled);
     }
 
     /// Whether what the frame depends on is applied here.

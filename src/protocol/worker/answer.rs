@@ -5,6 +5,7 @@ use super::operation::{Operation, OperationError, Segment, SegmentState};
 use super::target::Target;
 use crate::id::{Nanos, NodeId, Timestamp};
 use crate::limit;
+use crate::memory::keep_counted;
 use crate::wire::{FilterFlags, HEADER_BYTES, Header, Kind, RxFrame, Status};
 
 impl Worker {
@@ -59,7 +60,10 @@ impl Worker {
         if segment.header.digest != 0 && frame.header.filter_flags.has(FilterFlags::KEY_CACHE) {
             self.shards.on_held(segment.to, segment.header.digest, segment.keys_omitted);
         }
-        if frame.header.kind == Kind::PullReply {
+        if frame.header.kind == Kind::CallReply {
+            let answer = keep_counted(frame.body().values).into_vec();
+            operation.answers.insert(frame.header.range, answer);
+        } else if frame.header.kind == Kind::PullReply {
             self.traffic.bytes_pulled += frame.bytes() as u64;
             if let Err(reason) = self.take_values(timestamp, index, frame)
                 && let Some(operation) = self.operations.at_mut(timestamp)
@@ -144,6 +148,7 @@ fn reply_kind(request: Kind) -> Option<Kind> {
     match request {
         Kind::Push => Some(Kind::PushReply),
         Kind::Pull => Some(Kind::PullReply),
+        Kind::Call => Some(Kind::CallReply),
         Kind::EndOfTime => Some(Kind::EndOfTimeReply),
         _ => None,
     }

@@ -15,8 +15,8 @@ impl Worker {
         let mut header = segment.header;
         header.dependency_count = u16::try_from(dependencies.len()).unwrap_or(u16::MAX);
         let (mut keys, mut values) = (segment.keys.clone(), segment.values.clone());
-        if let Some(chain) = self.chains.get_mut(usize::from(header.table.0)).filter(|_| header.kind != Kind::EndOfTime)
-        {
+        let is_filtered = matches!(header.kind, Kind::Push | Kind::Pull);
+        if let Some(chain) = self.chains.get_mut(usize::from(header.table.0)).filter(|_| is_filtered) {
             segment.keys_omitted = header.digest != 0 && self.shards.may_omit_keys(segment.to, header.digest);
             if header.digest != 0 {
                 header.filter_flags = FilterFlags::KEY_CACHE;

@@ -9,10 +9,11 @@
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
-//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls, `answer` takes
+//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls and `call` calls, `answer` takes
 //! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
+mod call;
 mod encode;
 mod input;
 mod keys;
@@ -58,7 +59,7 @@ pub enum WorkerEvent {
     Ended(Shutdown),
 }
 
-/// What a push or pull works on.
+/// What a push, pull or call works on.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// The table.

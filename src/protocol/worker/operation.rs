@@ -11,6 +11,7 @@ use crate::memory::{Block, Landing, Pool, TxBuf};
 use crate::store;
 use crate::wire::{Dependencies, Dependency, Header, Layout, TableSpec};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An operation that did not go through.
@@ -134,7 +135,7 @@ pub(super) enum SegmentState {
 /// Operations to be applied first, with the ranges that they claim; as many as most have are held in place.
 pub(super) type After = SmallVec<[(Timestamp, KeyRange); 2]>;
 
-/// A push, pull or end of time that is under way.
+/// A push, pull, call or end of time that is under way.
 #[derive(Debug, Default)]
 pub(super) struct Operation {
     pub(super) request_range: KeyRange,
@@ -142,7 +143,7 @@ pub(super) struct Operation {
     pub(super) open_count: usize,
     /// The segment whose answer is looked for first.
     pub(super) next_answer: usize,
-    /// Whether it is a push or mark that some shard has not acknowledged.
+    /// Whether it is a push, call or mark that some shard has not acknowledged.
     pub(super) unacknowledged: bool,
     pub(super) after: After,
     /// Pull: bytes of all values, and where they are, once some have come.
@@ -152,13 +153,15 @@ pub(super) struct Operation {
     pub(super) is_given: bool,
     /// Whether the answers come as they are, so that they may land.
     pub(super) lands: bool,
+    /// Call: what each shard has answered, by its range.
+    pub(super) answers: BTreeMap<KeyRange, Vec<u8>>,
     pub(super) source_bytes: usize,
     pub(super) error: Option<OperationError>,
     pub(super) abandoned: bool,
 }
 
 impl Operation {
-    /// The operation, of these parts. `acknowledged`: a push or mark.
+    /// The operation, of these parts. `acknowledged`: no pull.
     pub(super) fn of(self, request_range: KeyRange, segments: Vec<Segment>, acknowledged: bool) -> Operation {
         let bytes = |part: &Option<TxBuf>| part.as_ref().map_or(0, |part| part.len());
         let source = segments.iter().map(|segment| bytes(&segment.keys) + bytes(&segment.values));
@@ -197,6 +200,12 @@ impl Operation {
 impl Outcome {
     pub(super) fn pushed(self) -> Result<(), OperationError> {
         self.error.map_or(Ok(()), Err)
+    }
+
+    /// The answers to a call, in the order of keys.
+    pub(super) fn called(self) -> Result<Vec<Vec<u8>>, OperationError> {
+        let answers = self.answers;
+        self.error.map_or_else(|| Ok(answers.into_values().collect()), Err)
     }
 
     /// The values; a pull of no bytes has got none.

@@ -10,7 +10,8 @@
 use super::operation::{Operation, OperationError, Segment};
 use super::target::Target;
 use crate::id::Timestamp;
-use std::collections::VecDeque;
+use crate::keyspace::KeyRange;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A place without an operation.
 const NOTHING: u32 = u32::MAX;
@@ -24,6 +25,8 @@ const SPARE_SEGMENTS_MAX: usize = 4096;
 pub(super) struct Outcome {
     pub(super) error: Option<OperationError>,
     pub(super) target: Target,
+    /// To a call.
+    pub(super) answers: BTreeMap<KeyRange, Vec<u8>>,
     /// Whether the target is memory of the program.
     pub(super) is_given: bool,
 }
@@ -131,12 +134,12 @@ impl Operations {
         }
         self.settled = self.settled.max(self.first);
         self.advance();
-        let Operation { mut segments, error, target, is_given, .. } = operation;
+        let Operation { mut segments, error, target, answers, is_given, .. } = operation;
         if self.spare.len() < SPARE_COUNT && segments.capacity() <= SPARE_SEGMENTS_MAX {
             segments.clear();
             self.spare.push(segments);
         }
-        Some(Outcome { error, target, is_given })
+        Some(Outcome { error, target, answers, is_given })
     }
 
     /// All kept operations, oldest first.

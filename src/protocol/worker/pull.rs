@@ -46,10 +46,7 @@ impl Worker {
             let reason = format!("{key_count} keys have {target_bytes} bytes of values, the memory {}", into.len());
             return Err(OperationError::Request { table: spec.name.clone(), reason });
         }
-        let time = match spec.consistency {
-            Consistency::Sequential => self.times[usize::from(request.table.0)].time,
-            Consistency::Eventual => Time(0),
-        };
+        let time = self.demanded_time(request)?;
         let is_given = into.is_some();
         let target = match into {
             Some(into) => Target::Landing(LandingBlock::new(into)),
@@ -57,6 +54,14 @@ impl Worker {
         };
         let wanted = Operation { target_bytes, target, is_given, ..Operation::default() };
         self.begin(now, Kind::Pull, request, time, None, wanted)
+    }
+
+    /// The time that committed state must have reached for the answer.
+    pub(super) fn demanded_time(&self, request: &Request<'_>) -> Result<Time, OperationError> {
+        Ok(match self.spec(request.table)?.consistency {
+            Consistency::Sequential => self.times[usize::from(request.table.0)].time,
+            Consistency::Eventual => Time(0),
+        })
     }
 
     /// Memory that the answers may be written to: of large ones that no filter packs, as long as what

@@ -59,11 +59,12 @@ impl Worker {
         self.ask_again();
     }
 
-    /// Whether a pull of the table that began at `time` or before is not answered. Until it is, the
+    /// Whether a pull or call of the table that began at `time` or before is not answered. Until it is, the
     /// mark that ends `time` is held back: its step could be committed, and the pull then see it.
     pub(super) fn has_open_pull(&self, table: TableId, time: Time) -> bool {
         self.operations.iter().filter(|(_, operation)| !operation.is_done()).any(|(_, operation)| {
-            let of_time = |header: &Header| header.kind == Kind::Pull && header.table == table && header.time <= time;
+            let asks = |header: &Header| matches!(header.kind, Kind::Pull | Kind::Call);
+            let of_time = |header: &Header| asks(header) && header.table == table && header.time <= time;
             operation.segments.first().is_some_and(|segment| of_time(&segment.header))
         })
     }

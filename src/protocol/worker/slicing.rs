@@ -139,7 +139,7 @@ impl Worker {
     }
 
     /// Stores a new operation under the next timestamp and sends what can be sent.
-    fn keep(&mut self, now: Nanos, operation: Operation) -> Timestamp {
+    pub(super) fn keep(&mut self, now: Nanos, operation: Operation) -> Timestamp {
         let count = operation.segments.len();
         let timestamp = self.operations.insert(operation);
         (0..count).for_each(|index| self.send_segment(now, timestamp, index));
@@ -147,7 +147,7 @@ impl Worker {
     }
 
     /// The dependencies that are still open, with the ranges that they claim.
-    fn open_dependencies(&self, after: &[Timestamp], spec: &TableSpec) -> Result<After, OperationError> {
+    pub(super) fn open_dependencies(&self, after: &[Timestamp], spec: &TableSpec) -> Result<After, OperationError> {
         let refuse = |reason| Err(OperationError::Request { table: spec.name.clone(), reason });
         let mut open = After::new();
         for &timestamp in after {
@@ -187,6 +187,9 @@ impl Worker {
 
     fn cut_segment_again(&self, segment: Segment, segments: &mut Vec<Segment>) {
         let Ok(spec) = self.spec(segment.header.table) else { return segments.push(segment) };
+        if segment.header.kind == Kind::Call {
+            return self.cut_call(spec, &segment, segments);
+        }
         let header = self.identity.stamp(segment.header);
         let (keys, values) = (segment.keys.as_ref(), segment.values.as_ref());
         let mut pieces = Vec::new();

@@ -114,7 +114,8 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn new(from: NodeId, to: NodeId, serial: u64, sequence: u64, frame: &TxFrame) -> Flight {
         let bytes = [frame.encode_header().as_bytes(), &frame.body_parts().concat()].concat();
-        let is_answer = matches!(frame.header.kind, Kind::PushReply | Kind::PullReply | Kind::EndOfTimeReply);
+        let is_answer =
+            matches!(frame.header.kind, Kind::PushReply | Kind::PullReply | Kind::CallReply | Kind::EndOfTimeReply);
         Flight {
             from,
             to,

@@ -1,7 +1,10 @@
 //! Frames: header, checksum, body.
 
+use parashard::limit;
 use parashard::memory::{Pool, RxBuf};
-use parashard::wire::{ControlMessage, Dependency, HEADER_BYTES, Header, Kind, RawHeader, RxFrame, WireError};
+use parashard::wire::{
+    CallBody, ControlMessage, Dependency, HEADER_BYTES, Header, Kind, RawHeader, RxFrame, WireError,
+};
 
 /// Reads the bytes as a transport does: header, then as many bytes of body as it says. A wrong
 /// checksum is mended first, or the fuzzer would hardly ever come past it.
@@ -39,6 +42,9 @@ fn read(frame: &RxFrame) {
     assert_eq!(frame.values::<u64>().is_ok(), body.values.len().is_multiple_of(8));
     if frame.header.kind == Kind::Control {
         let _ = ControlMessage::from_frame(frame);
+    }
+    if let Ok(call) = CallBody::decode(body.values) {
+        assert_eq!(call.encode().is_ok(), call.arguments.len() <= limit::CALL_ARGUMENT_BYTES);
     }
     let again: RawHeader = frame.header.encode(&[]);
     assert_eq!(again.decode(), Ok::<Header, WireError>(frame.header));
