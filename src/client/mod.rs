@@ -66,6 +66,7 @@ pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
 pub use crate::node::{
-    CallFunction, CallRun, Functions, LinkCounts, NodeConfig, Norms, Numbers, Offer, RowBlock, Workload,
+    CallFunction, CallRun, ExactSum, Functions, LinkCounts, NodeConfig, Norms, Numbers, Offer, RowBlock, UpdateStep,
+    Workload,
 };
 pub use crate::wire::{Bf16, Shutdown, Unit};

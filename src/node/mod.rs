@@ -40,10 +40,11 @@ pub use worker::{WorkerDriver, open_worker};
 
 pub use crate::protocol::scheduler::{Cast, Offer, Workload};
 pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
-pub use crate::store::{CallFunction, CallRun, Functions, Norms, Numbers, RowBlock};
+pub use crate::store::{CallFunction, CallRun, ExactSum, Functions, Norms, Numbers, RowBlock, UpdateStep};
 pub use crate::transport::Waker;
 pub use crate::transport::fabric::{LinkCounts, LinkKind, LinkSettings, TransportChoice};
 pub use crate::transport::handshake::Secret;
 pub use crate::wire::{
-    Adagrad, Adam, Consistency, DType, Filters, Ftrl, JobConfig, Layout, Prox, Sgd, TableSpec, UpdateFunction,
+    Adagrad, Adam, Consistency, DType, Filters, Ftrl, FunctionName, JobConfig, Layout, Prox, Sgd, TableSpec,
+    USER_PARAMETERS, UpdateFunction, UserUpdate,
 };

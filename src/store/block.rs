@@ -113,12 +113,14 @@ fn update_block<T: Element>(
     let Rows { values: column, state: records, .. } = rows;
     // One record is what the function wants already, and so are several of one number a value.
     let lie_in_runs = slots.len() == 1 || records.width() == column.width();
+    let has_state = records.width() > 0;
     let state = match run {
+        _ if !has_state => &mut [],
         Some(slot) if lie_in_runs => records.run_mut(slot, slots.len()),
         _ => {
             block.state.resize(slots.len() * records.width(), T::Sum::default());
             record::transpose(records, column.width(), slots, &mut block.state);
-            &mut block.state
+            &mut block.state[..]
         }
     };
     match run.and_then(|slot| T::as_sums_mut(column.run_mut(slot, slots.len()))) {
@@ -130,7 +132,7 @@ fn update_block<T: Element>(
             scatter(column, run, slots, &block.values);
         }
     }
-    if run.is_none() || !lie_in_runs {
+    if has_state && (run.is_none() || !lie_in_runs) {
         record::transpose_back(records, column.width(), slots, &block.state);
     }
 }

@@ -1,9 +1,9 @@
 //! The number types that a table can hold.
 
-use super::function::Numbers;
-use super::update::{Update, float};
+use super::function::{Functions, Numbers};
+use super::update::{Update, float, user_float};
 use crate::simd;
-use crate::wire::{Bf16, DType, UpdateFunction};
+use crate::wire::{Bf16, DType, UpdateFunction, UserUpdate};
 use std::fmt::Debug;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -52,6 +52,9 @@ pub(super) trait Element:
 
     /// What `function` does to such numbers, where this type has it.
     fn update(function: UpdateFunction) -> Option<Update<Self>>;
+
+    /// A user's function for such numbers, or one line that says why there is none.
+    fn user_update(user: &UserUpdate, functions: &Functions) -> Result<Update<Self>, String>;
 }
 
 /// What holds for numbers that are computed as they are stored.
@@ -107,7 +110,11 @@ impl Element for f32 {
     }
 
     fn update(function: UpdateFunction) -> Option<Update<f32>> {
-        Some(float(function))
+        float(function)
+    }
+
+    fn user_update(user: &UserUpdate, functions: &Functions) -> Result<Update<f32>, String> {
+        user_float(user, functions)
     }
 }
 
@@ -131,7 +138,11 @@ impl Element for f64 {
     }
 
     fn update(function: UpdateFunction) -> Option<Update<f64>> {
-        Some(float(function))
+        float(function)
+    }
+
+    fn user_update(user: &UserUpdate, functions: &Functions) -> Result<Update<f64>, String> {
+        user_float(user, functions)
     }
 }
 
@@ -181,7 +192,11 @@ impl Element for Bf16 {
     }
 
     fn update(function: UpdateFunction) -> Option<Update<Bf16>> {
-        Some(float(function))
+        float(function)
+    }
+
+    fn user_update(user: &UserUpdate, functions: &Functions) -> Result<Update<Bf16>, String> {
+        user_float(user, functions)
     }
 }
 
@@ -213,6 +228,10 @@ macro_rules! integer {
                     UpdateFunction::Assign => Some(Update::Assign),
                     _ => None,
                 }
+            }
+
+            fn user_update(_: &UserUpdate, _: &Functions) -> Result<Update<$number>, String> {
+                Err(format!("dtype {} has only the update functions sum and assign", $dtype))
             }
         }
     };

@@ -44,6 +44,7 @@ pub use positions::Positions;
 pub use request::{first_beyond, strictly_ascending};
 pub use section::{ArrayKind, PIECE_BYTES, PartChecksums, PieceSink, SectionInfo};
 pub use table::{Table, TableMemory};
+pub use update::UpdateStep;
 
 pub use crate::keyspace::KeyRange;
 

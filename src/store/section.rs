@@ -153,7 +153,7 @@ impl<T: Element> TypedTable<T> {
                 (Some(state), _) => {
                     self.rows.state.row_mut(slot).copy_from_slice(&state[row * state_width..][..state_width]);
                 }
-                (None, Update::Stateful(function)) => {
+                (None, Update::Stateful(function)) if state_width > 0 => {
                     let state = self.rows.state.row_mut(slot);
                     state.fill(T::Sum::default());
                     T::widen_all(value, &mut wide);

@@ -1,6 +1,7 @@
 //! The table as the protocol sees it, whatever its element type.
 
 use super::StoreError;
+use super::function::Functions;
 use super::positions::Positions;
 use super::push::Mode;
 use super::typed::TypedTable;
@@ -67,6 +68,19 @@ impl Table {
     /// # Errors
     /// When the spec asks for a width, size or update function that cannot be.
     pub fn new(spec: &TableSpec, owned: &[KeyRange], pool: &Arc<Pool>) -> Result<Table, StoreError> {
+        Table::with_functions(spec, owned, pool, &Functions::default())
+    }
+
+    /// As [`new`](Self::new), where the update function may be one of the user's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the function is not among `functions`.
+    pub fn with_functions(
+        spec: &TableSpec,
+        owned: &[KeyRange],
+        pool: &Arc<Pool>,
+        functions: &Functions,
+    ) -> Result<Table, StoreError> {
         if spec.name.contains(char::is_control) {
             let reason = "its name holds a control character".to_owned();
             return Err(StoreError::Declaration { table: spec.name.escape_debug().to_string(), reason });
@@ -77,11 +91,11 @@ impl Table {
         }
         spec.filters.check(spec)?;
         let typed = match spec.dtype {
-            DType::F32 => Typed::F32(TypedTable::new(spec, owned, pool)?),
-            DType::F64 => Typed::F64(TypedTable::new(spec, owned, pool)?),
-            DType::I64 => Typed::I64(TypedTable::new(spec, owned, pool)?),
-            DType::U32 => Typed::U32(TypedTable::new(spec, owned, pool)?),
-            DType::Bf16 => Typed::Bf16(TypedTable::new(spec, owned, pool)?),
+            DType::F32 => Typed::F32(TypedTable::new(spec, owned, pool, functions)?),
+            DType::F64 => Typed::F64(TypedTable::new(spec, owned, pool, functions)?),
+            DType::I64 => Typed::I64(TypedTable::new(spec, owned, pool, functions)?),
+            DType::U32 => Typed::U32(TypedTable::new(spec, owned, pool, functions)?),
+            DType::Bf16 => Typed::Bf16(TypedTable::new(spec, owned, pool, functions)?),
         };
         Ok(Table { typed })
     }

@@ -7,6 +7,7 @@
 use super::StoreError;
 use super::bitmap::BitmapIndex;
 use super::element::Element;
+use super::function::Functions;
 use super::index::{DenseIndex, Index, NO_SLOT};
 use super::insert::Moved;
 use super::rows::{Rows, Shape};
@@ -52,8 +53,13 @@ pub(super) struct TypedTable<T: Element> {
 
 impl<T: Element> TypedTable<T> {
     /// An empty table; a dense one holds every owned key, with the initial value.
-    pub(super) fn new(spec: &TableSpec, owned: &[KeyRange], pool: &Arc<Pool>) -> Result<TypedTable<T>, StoreError> {
-        let update = Update::of(spec)?;
+    pub(super) fn new(
+        spec: &TableSpec,
+        owned: &[KeyRange],
+        pool: &Arc<Pool>,
+        functions: &Functions,
+    ) -> Result<TypedTable<T>, StoreError> {
+        let update = Update::of(spec, functions)?;
         let owned = merge_neighbours(owned);
         let span = owned.iter().fold(0u64, |span, range| span.saturating_add(range.span()));
         if spec.layout == Layout::Dense && span > DENSE_KEYS_MAX {

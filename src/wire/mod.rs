@@ -24,6 +24,7 @@ mod header;
 mod pieces;
 mod raw_header;
 mod table_spec;
+mod user_update;
 
 pub use bf16::Bf16;
 pub use call_body::CallBody;
@@ -40,3 +41,4 @@ pub use header::{Flags, Header, Kind, Status};
 pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
 pub use table_spec::{Adagrad, Adam, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};
+pub use user_update::{FunctionName, USER_PARAMETERS, UserUpdate};

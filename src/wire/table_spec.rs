@@ -2,6 +2,7 @@
 
 use super::dtype::DType;
 use super::filters::Filters;
+use super::user_update::UserUpdate;
 use crate::id::TableId;
 use crate::limit;
 use serde::{Deserialize, Serialize};
@@ -43,8 +44,8 @@ impl TableSpec {
     pub const fn push_max(&self) -> f64 {
         match (self.update, self.dtype) {
             (UpdateFunction::Assign, dtype) => dtype.largest(),
-            (UpdateFunction::Sum, DType::F64) => limit::SUMMAND_F64,
-            (UpdateFunction::Sum, _) => limit::SUMMAND_F32,
+            (UpdateFunction::Sum | UpdateFunction::User(_), DType::F64) => limit::SUMMAND_F64,
+            (UpdateFunction::Sum | UpdateFunction::User(_), _) => limit::SUMMAND_F32,
             _ => limit::GRADIENT,
         }
     }
@@ -78,7 +79,7 @@ impl fmt::Display for Layout {
 ///
 /// No push makes a value or state infinite or NaN. A push with a number beyond
 /// [`limit::SUMMAND_F32`](crate::limit::SUMMAND_F32) or [`limit::SUMMAND_F64`](crate::limit::SUMMAND_F64)
-/// (sum) or [`limit::GRADIENT`](crate::limit::GRADIENT) (gradients) is refused whole, and what would
+/// (sum and the user's) or [`limit::GRADIENT`](crate::limit::GRADIENT) (gradients) is refused whole, and what would
 /// still grow beyond the largest finite number stays there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum UpdateFunction {
@@ -107,6 +108,8 @@ pub enum UpdateFunction {
     /// value = soft(value - rate * push, rate * l1) / (1 + rate * l2), where soft(x, t) is 0 for
     /// |x| <= t and otherwise x moved by t towards 0. A zero still shrinks the value.
     Prox(Prox),
+    /// A function of the user's, which the server program has registered.
+    User(UserUpdate),
 }
 
 impl fmt::Display for UpdateFunction {
@@ -124,6 +127,7 @@ impl fmt::Display for UpdateFunction {
             UpdateFunction::Adam(Adam { rate, beta1, beta2, epsilon }) => {
                 write!(f, "adam with rate {rate}, beta1 {beta1}, beta2 {beta2}, epsilon {epsilon}")
             }
+            UpdateFunction::User(user) => user.fmt(f),
             UpdateFunction::Prox(Prox { rate, l1, l2 }) => write!(f, "prox with rate {rate}, l1 {l1}, l2 {l2}"),
         }
     }

@@ -56,7 +56,7 @@ impl Server {
         let owned = self.partition.owned_by(self.identity.node, spec.key_end);
         Ok(TableState {
             spec: spec.clone(),
-            table: Table::new(spec, &owned, &self.pool)?,
+            table: Table::with_functions(spec, &owned, &self.pool, &self.functions)?,
             filters: filter::Chain::new(&spec.filters, spec.dtype),
             clock: RangeClock::new(&owned),
             step: Step::new(self.writers),

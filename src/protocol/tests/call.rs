@@ -163,7 +163,7 @@ fn unknown_names_and_wrong_arguments_are_refused_in_one_line() {
         String::from_utf8(reason.clone()).expect("text")
     };
     let reason = refusal(&mut server, &call(1, "norm", &[]));
-    assert_eq!(reason, "no function 'norm' is registered in the server program, only: long, norms, scale");
+    assert_eq!(reason, "no function 'norm' is registered in the server program; registered: long, norms, scale");
     let reason = refusal(&mut server, &call(2, "scale", &[1]));
     assert_eq!(reason, "table 'table 0', function 'scale': scale takes eight bytes");
     assert!(refusal(&mut server, &frame(Kind::Call, 3, &[], vec![9, 1])).contains("without a function's name"));

@@ -3,7 +3,7 @@
 use super::call::CallFunction;
 use super::norms::NormsFunction;
 use crate::limit;
-use crate::store::StoreError;
+use crate::store::{StoreError, UpdateStep};
 use crate::wire::CallBody;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +16,14 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Functions {
     calls: BTreeMap<String, Arc<dyn CallFunction>>,
+    updates: BTreeMap<String, Arc<dyn UpdateStep>>,
 }
 
 impl Default for Functions {
     fn default() -> Functions {
         let mut calls: BTreeMap<String, Arc<dyn CallFunction>> = BTreeMap::new();
         calls.insert("norms".to_owned(), Arc::new(NormsFunction));
-        Functions { calls }
+        Functions { calls, updates: BTreeMap::new() }
     }
 }
 
@@ -46,9 +47,29 @@ impl Functions {
     }
 }
 
+impl Functions {
+    /// Adds an update function that tables declare by this name.
+    ///
+    /// # Errors
+    /// When the name is taken or cannot be one, or there are too many functions.
+    pub fn register_update(&mut self, name: &str, function: Box<dyn UpdateStep>) -> Result<(), StoreError> {
+        check_new(name, self.updates.contains_key(name), self.updates.len())?;
+        self.updates.insert(name.to_owned(), Arc::from(function));
+        Ok(())
+    }
+
+    /// The update function that a table declares.
+    ///
+    /// # Errors
+    /// One line that names the ones that there are.
+    pub fn update(&self, name: &str) -> Result<&Arc<dyn UpdateStep>, String> {
+        self.updates.get(name).ok_or_else(|| missing("update function", name, &self.updates))
+    }
+}
+
 impl fmt::Debug for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Functions({})", names(&self.calls))
+        write!(f, "Functions(calls {}, updates {})", names(&self.calls), names(&self.updates))
     }
 }
 
@@ -67,9 +88,12 @@ fn check_new(name: &str, is_taken: bool, count: usize) -> Result<(), StoreError>
 }
 
 fn missing<F: ?Sized>(what: &str, name: &str, known: &BTreeMap<String, Arc<F>>) -> String {
-    format!("no {what} '{name}' is registered in the server program, only: {}", names(known))
+    format!("no {what} '{name}' is registered in the server program; registered: {}", names(known))
 }
 
 fn names<F: ?Sized>(known: &BTreeMap<String, Arc<F>>) -> String {
-    known.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    match known.is_empty() {
+        true => "none".to_owned(),
+        false => known.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+    }
 }

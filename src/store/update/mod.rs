@@ -11,12 +11,16 @@ mod adam;
 mod ftrl;
 mod prox;
 mod sgd;
+mod user;
 
 use super::StoreError;
 use super::column::Column;
 use super::element::Element;
+use super::function::Functions;
 use crate::simd::{AdagradRate, AdamRate, Float, FtrlRate, ProxRate, SgdRate};
-use crate::wire::{TableSpec, UpdateFunction};
+use crate::wire::{TableSpec, UpdateFunction, UserUpdate};
+
+pub use user::UpdateStep;
 
 /// An update function without state.
 pub(super) trait StatelessUpdate<T: Element>: Send + Sync {
@@ -53,17 +57,25 @@ pub(super) enum Update<T: Element> {
 
 impl<T: Element> Update<T> {
     /// The function that the table declares.
-    pub(super) fn of(spec: &TableSpec) -> Result<Update<T>, StoreError> {
+    pub(super) fn of(spec: &TableSpec, functions: &Functions) -> Result<Update<T>, StoreError> {
         let wrong = |reason: String| StoreError::Declaration { table: spec.name.clone(), reason };
+        if let UpdateFunction::User(user) = &spec.update {
+            return T::user_update(user, functions).map_err(wrong);
+        }
         check_parameters(spec.update).map_err(|reason| wrong(reason.to_owned()))?;
         let missing = || wrong(format!("dtype {} has only the update functions sum and assign", T::DTYPE));
         T::update(spec.update).ok_or_else(missing)
     }
 }
 
+/// A user's function for floats.
+pub(super) fn user_float<T: Element<Sum: Float>>(user: &UserUpdate, functions: &Functions) -> Result<Update<T>, String> {
+    user::resolve(user, functions)
+}
+
 /// The function for floats.
-pub(super) fn float<T: Element<Sum: Float>>(function: UpdateFunction) -> Update<T> {
-    match function {
+pub(super) fn float<T: Element<Sum: Float>>(function: UpdateFunction) -> Option<Update<T>> {
+    Some(match function {
         UpdateFunction::Sum => Update::Sum,
         UpdateFunction::Assign => Update::Assign,
         UpdateFunction::Sgd(sgd) => Update::Stateless(Box::new(SgdRate::<T::Sum>::from(sgd))),
@@ -71,7 +83,9 @@ pub(super) fn float<T: Element<Sum: Float>>(function: UpdateFunction) -> Update<
         UpdateFunction::Adagrad(adagrad) => Update::Stateful(Box::new(AdagradRate::<T::Sum>::from(adagrad))),
         UpdateFunction::Adam(adam) => Update::Stateful(Box::new(AdamRate::<T::Sum>::from(adam))),
         UpdateFunction::Ftrl(ftrl) => Update::Stateful(Box::new(FtrlRate::<T::Sum>::from(ftrl))),
-    }
+        // Found by its name among those of the server program.
+        UpdateFunction::User(_) => return None,
+    })
 }
 
 /// State numbers per element.
@@ -81,12 +95,13 @@ pub(super) fn state_numbers(function: UpdateFunction) -> usize {
         UpdateFunction::Adagrad(_) => adagrad::NUMBERS,
         UpdateFunction::Ftrl(_) => ftrl::NUMBERS,
         UpdateFunction::Adam(_) => adam::NUMBERS,
+        UpdateFunction::User(user) => usize::from(user.state_numbers),
     }
 }
 
 fn check_parameters(function: UpdateFunction) -> Result<(), &'static str> {
     match function {
-        UpdateFunction::Sum | UpdateFunction::Assign => Ok(()),
+        UpdateFunction::Sum | UpdateFunction::Assign | UpdateFunction::User(_) => Ok(()),
         UpdateFunction::Sgd(sgd) => sgd::check(sgd),
         UpdateFunction::Prox(prox) => prox::check(prox),
         UpdateFunction::Adagrad(adagrad) => adagrad::check(adagrad),
