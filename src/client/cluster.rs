@@ -6,6 +6,7 @@ use super::registered::Registered;
 use super::scope::{self, Scope};
 use super::table::Table;
 use super::values::Number;
+use crate::id::Timestamp;
 use crate::memory::Pool;
 use crate::node::{self, NodeConfig};
 use crate::wire::{JobConfig, Shutdown, Unit};
@@ -165,6 +166,18 @@ impl Cluster {
         }
     }
 
+    /// Waits until one of these operations is done, of whatever kinds and tables, and gives its place in the
+    /// list; one whose outcome was taken is done. Nothing for an empty list.
+    ///
+    /// # Errors
+    /// When the job has ended, or an operation was refused that nobody waits for.
+    pub fn wait_any(&self, timestamps: &[Timestamp]) -> Result<Option<usize>, ClientError> {
+        if timestamps.is_empty() {
+            return Ok(None);
+        }
+        self.shared.wait_for(|inner| timestamps.iter().position(|&one| inner.worker().is_done(one)).map(Some))
+    }
+
     /// What was sent, received and waited so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -214,5 +227,6 @@ impl Drop for Cluster {
             // The thread ends by itself; a panic in it has been printed already.
             let _ = background.join();
         }
+        self.shared.forget_callbacks();
     }
 }

@@ -7,9 +7,14 @@
 //! brought something the one that polls waits in the `lobby` until all of them have looked, and when
 //! it leaves, one of them takes its place. The background thread polls while no caller is inside,
 //! and takes over only when none has been for [`QUIET`].
+//!
+//! Callbacks wait in `callbacks` until a round finds their operations done; whoever made that round runs
+//! them after it has let go of the lock, as if it had left, so that a callback may enter itself.
 
+use super::callback::Callbacks;
 use super::error::ClientError;
 use crate::node::{self, LinkCounts, Waker, Worker, WorkerDriver, WorkerEvent};
+use crate::id::Timestamp;
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,6 +53,7 @@ pub(super) struct Inner {
     pub(super) assigned: Option<Option<Unit>>,
     pub(super) ended: Option<Shutdown>,
     pub(super) waited: Duration,
+    callbacks: Callbacks,
     /// Whether the thread that polls is in the lobby.
     in_lobby: bool,
     /// Callers on the bench.
@@ -85,6 +91,7 @@ impl Shared {
             assigned: None,
             ended: None,
             waited: Duration::ZERO,
+            callbacks: Callbacks::default(),
             in_lobby: false,
             benched: 0,
             unchecked: 0,
@@ -107,14 +114,19 @@ impl Shared {
     /// Enters as a caller, for a call that does not wait.
     pub(super) fn enter(&self) -> Entered<'_> {
         self.callers.fetch_add(1, Ordering::SeqCst);
-        self.arriving.fetch_add(1, Ordering::SeqCst);
         self.entries.fetch_add(1, Ordering::Relaxed);
+        Entered { inner: Some(self.arrive()), shared: self }
+    }
+
+    /// Takes the lock, from one who sleeps with it if need be.
+    fn arrive(&self) -> MutexGuard<'_, Inner> {
+        self.arriving.fetch_add(1, Ordering::SeqCst);
         if self.sleeps.load(Ordering::SeqCst) {
             self.waker.wake();
         }
         let inner = self.lock();
         self.arriving.fetch_sub(1, Ordering::SeqCst);
-        Entered { inner: Some(inner), shared: self }
+        inner
     }
 
     /// Enters as a caller and makes progress until `ready` gives something. An end of the job ends
@@ -132,6 +144,12 @@ impl Shared {
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.waker.wake();
+    }
+
+    /// Drops the callbacks that were not called; what they own may enter.
+    pub(super) fn forget_callbacks(&self) {
+        let callbacks = std::mem::take(&mut self.enter().callbacks);
+        drop(callbacks);
     }
 
     /// The background thread: makes progress while no caller does.
@@ -154,6 +172,13 @@ impl Shared {
         self.sleeps.store(true, Ordering::SeqCst);
         while self.callers.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
             inner.round();
+            let ready = inner.callbacks.take_ready();
+            if !ready.is_empty() {
+                drop(inner);
+                ready.into_iter().for_each(|call| call());
+                inner = self.lock();
+                continue;
+            }
             let slept = inner.driver.wait(node::now(), Some(BACKGROUND_SLEEP_MAX));
             if slept.is_err() {
                 break;
@@ -188,6 +213,8 @@ impl Entered<'_> {
             }
             if another_polls {
                 self.sit();
+            } else if self.callbacks.has_ready() {
+                self.run_callbacks();
             } else if let Err(error) = self.sleep() {
                 break Err(error.into());
             }
@@ -208,6 +235,27 @@ impl Entered<'_> {
         }
         let Shutdown { exit_code, message } = self.ended.clone()?;
         Some(Err(ClientError::Ended { exit_code, message }))
+    }
+
+    /// Calls `call` outside of the lock, once the operation is done.
+    pub(super) fn watch(mut self, timestamp: Timestamp, call: Box<dyn FnOnce() + Send>) {
+        self.callbacks.watch(timestamp, call);
+        self.round();
+        self.find_ready();
+    }
+
+    /// Runs the callbacks that are ready, without the lock, as one who has left.
+    fn run_callbacks(&mut self) {
+        let ready = self.callbacks.take_ready();
+        if ready.is_empty() {
+            return;
+        }
+        if self.benched > 0 && !self.in_lobby {
+            self.shared.bench.notify_one();
+        }
+        self.inner = None;
+        ready.into_iter().for_each(|call| call());
+        self.inner = Some(self.shared.arrive());
     }
 
     /// Lets those on the bench look, if there is something new for them.
@@ -261,10 +309,18 @@ impl Entered<'_> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
+        // Without the lock a callback has panicked, and the lock is not taken again.
+        let Some(mut inner) = self.inner.take() else {
+            self.shared.callers.fetch_sub(1, Ordering::SeqCst);
+            return;
+        };
+        let ready = inner.callbacks.take_ready();
         self.shared.callers.fetch_sub(1, Ordering::SeqCst);
-        if self.in_lobby {
+        if inner.in_lobby {
             self.shared.lobby.notify_all();
         }
+        drop(inner);
+        ready.into_iter().for_each(|call| call());
     }
 }
 
@@ -302,6 +358,15 @@ impl Inner {
                 }
             }
         }
+        if self.is_fresh {
+            self.find_ready();
+        }
+    }
+
+    /// Finds the callbacks whose operations are done; all of them when the job has ended.
+    fn find_ready(&mut self) {
+        let (worker, has_ended) = (self.driver.machine_mut(), self.ended.is_some());
+        self.callbacks.find_ready(|timestamp| has_ended || worker.is_done(timestamp));
     }
 
     /// The worker's state machine.

@@ -42,6 +42,7 @@
 //!
 //! A finished model needs no cluster: [`Model`] opens its file.
 
+mod callback;
 mod cluster;
 mod engine;
 mod error;
@@ -58,7 +59,7 @@ pub use engine::Statistics;
 pub use error::ClientError;
 pub use key_list::KeyList;
 pub use model::{Model, ModelFile};
-pub use pending::{Answers, Pending, Pushed};
+pub use pending::{Answers, Outcome, Pending, Pushed};
 pub use registered::Registered;
 pub use scope::{Landed, Scope};
 pub use table::Table;

@@ -6,6 +6,7 @@ use super::values::{Number, Values};
 use crate::id::Timestamp;
 use crate::memory::TxBuf;
 use crate::node::Worker;
+use crate::wire::Shutdown;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ impl<T> Pending<T> {
         &self.shared
     }
 
-    pub(super) fn take_source(&mut self) -> Option<TxBuf> {
-        self.source.take()
+    pub(super) fn source_mut(&mut self) -> &mut Option<TxBuf> {
+        &mut self.source
     }
 
     /// Takes the outcome of an operation that is done.
@@ -66,43 +67,82 @@ impl<T> Pending<T> {
         inner.worker().is_done(self.timestamp)
     }
 
-    pub(super) fn wait_done(&self) -> Result<(), ClientError> {
+    fn wait_done(&self) -> Result<(), ClientError> {
         let timestamp = self.timestamp;
         self.shared.wait_for(|inner| inner.worker().is_done(timestamp).then_some(()))
     }
 }
 
-impl<T: Number> Pending<Values<T>> {
-    /// Waits for the values: `width` numbers per key, in key order.
+/// What an operation gives when it is done.
+pub trait Outcome: Sized {
+    /// Takes it from an operation that is done.
+    #[doc(hidden)]
+    fn take_from(pending: &mut Pending<Self>) -> Result<Self, ClientError>;
+}
+
+impl<T: Outcome> Pending<T> {
+    /// Waits for the outcome: of a pull `width` numbers per key, in key order; of a push the
+    /// acknowledgement, and its memory where it is wanted back; of a call one answer from each shard that
+    /// owns a part of the range, in the order of keys.
     ///
     /// # Errors
-    /// When the pull was refused or the job has ended.
-    pub fn wait(mut self) -> Result<Values<T>, ClientError> {
+    /// When a server refused the operation or the job has ended; memory to be given back is freed.
+    pub fn wait(mut self) -> Result<T, ClientError> {
         self.wait_done()?;
-        Ok(Values::new(self.take(|worker, timestamp| worker.take_pulled(timestamp))?))
+        T::take_from(&mut self)
+    }
+
+    /// Makes what progress can be made now, and takes the outcome if it is there; nothing otherwise, and
+    /// when it was taken before.
+    ///
+    /// # Errors
+    /// As [`Pending::wait`].
+    pub fn try_wait(&mut self) -> Result<Option<T>, ClientError> {
+        if self.taken {
+            return Ok(None);
+        }
+        let mut inner = self.shared.enter();
+        inner.round();
+        let is_done = inner.worker().is_done(self.timestamp);
+        let ended = inner.ended.clone();
+        drop(inner);
+        match ended {
+            _ if is_done => T::take_from(self).map(Some),
+            Some(Shutdown { exit_code, message }) => Err(ClientError::Ended { exit_code, message }),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls `callback` with the outcome, once, on whichever thread makes the progress that brings it: at
+    /// once on this one when it is there. Nothing is locked meanwhile, so it may begin operations and wait
+    /// for them; it should be short, as that thread does nothing else. It is dropped without a call when the
+    /// [`Cluster`](super::Cluster) goes first.
+    pub fn on_done(self, callback: impl FnOnce(Result<T, ClientError>) + Send + 'static)
+    where
+        T: Send + 'static,
+    {
+        let (shared, timestamp) = (Arc::clone(&self.shared), self.timestamp);
+        let call = Box::new(move || callback(self.wait()));
+        shared.enter().watch(timestamp, call);
     }
 }
 
-impl Pending<Pushed> {
-    /// Waits for the acknowledgement.
-    ///
-    /// # Errors
-    /// When the push was refused or the job has ended.
-    pub fn wait(mut self) -> Result<Pushed, ClientError> {
-        self.wait_done()?;
-        self.take(|worker, timestamp| worker.take_pushed(timestamp))?;
+impl<T: Number> Outcome for Values<T> {
+    fn take_from(pending: &mut Pending<Values<T>>) -> Result<Values<T>, ClientError> {
+        Ok(Values::new(pending.take(|worker, timestamp| worker.take_pulled(timestamp))?))
+    }
+}
+
+impl Outcome for Pushed {
+    fn take_from(pending: &mut Pending<Pushed>) -> Result<Pushed, ClientError> {
+        pending.take(|worker, timestamp| worker.take_pushed(timestamp))?;
         Ok(Pushed)
     }
 }
 
-impl Pending<Answers> {
-    /// Waits for the answers: one from each shard that owns a part of the range, in the order of keys.
-    ///
-    /// # Errors
-    /// When a server refused the call or the job has ended.
-    pub fn wait(mut self) -> Result<Answers, ClientError> {
-        self.wait_done()?;
-        Ok(self.take(|worker, timestamp| worker.take_called(timestamp))?)
+impl Outcome for Answers {
+    fn take_from(pending: &mut Pending<Answers>) -> Result<Answers, ClientError> {
+        Ok(pending.take(|worker, timestamp| worker.take_called(timestamp))?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::engine::Shared;
 use super::error::ClientError;
-use super::pending::Pending;
+use super::pending::{Outcome, Pending};
 use super::values::Number;
 use crate::memory::{Block, Pool};
 use std::marker::PhantomData;
@@ -54,21 +54,16 @@ impl<T: Number> DerefMut for Registered<T> {
     }
 }
 
-impl<T: Number> Pending<Registered<T>> {
-    /// Waits until the operation is answered and its memory is the program's again: with the values of a
-    /// pull, or as it was pushed.
-    ///
-    /// # Errors
-    /// When the operation was refused or the job has ended; the memory is freed.
-    pub fn wait(mut self) -> Result<Registered<T>, ClientError> {
-        self.wait_done()?;
-        let Some(source) = self.take_source() else {
-            return Ok(Registered::new(self.take(|worker, timestamp| worker.take_pulled(timestamp))?));
-        };
-        self.take(|worker, timestamp| worker.take_pushed(timestamp))?;
-        let mut source = Some(source);
+impl<T: Number> Outcome for Registered<T> {
+    /// The memory, when it is the program's again: with the values of a pull, or as it was pushed.
+    fn take_from(pending: &mut Pending<Registered<T>>) -> Result<Registered<T>, ClientError> {
+        let mut source = pending.source_mut().take();
+        if source.is_none() {
+            return Ok(Registered::new(pending.take(|worker, timestamp| worker.take_pulled(timestamp))?));
+        }
+        pending.take(|worker, timestamp| worker.take_pushed(timestamp))?;
         // A frame that was sent twice may still be on its way.
-        let block = self.shared().wait_for(|_| {
+        let block = pending.shared().wait_for(|_| {
             let block = source.take()?.into_block();
             block.map_err(|viewed| source = Some(viewed)).ok()
         });

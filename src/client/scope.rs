@@ -6,7 +6,7 @@
 use super::engine::Shared;
 use super::error::ClientError;
 use super::key_list::KeyList;
-use super::pending::{Pending, Pushed};
+use super::pending::{Outcome, Pending, Pushed};
 use super::table::Table;
 use super::values::Number;
 use crate::id::Timestamp;
@@ -142,15 +142,10 @@ impl Open {
     }
 }
 
-impl Pending<Landed> {
-    /// Waits until the values are in their memory.
-    ///
-    /// # Errors
-    /// When the pull was refused or the job has ended.
-    pub fn wait(mut self) -> Result<Landed, ClientError> {
-        self.wait_done()?;
+impl Outcome for Landed {
+    fn take_from(pending: &mut Pending<Landed>) -> Result<Landed, ClientError> {
         // The memory goes home to its scope.
-        drop(self.take(|worker, timestamp| worker.take_pulled(timestamp))?);
+        drop(pending.take(|worker, timestamp| worker.take_pulled(timestamp))?);
         Ok(Landed)
     }
 }

@@ -38,6 +38,7 @@ impl Worker {
                 self.on_segment_done(timestamp, index);
             }
         }
+        self.release_held(now);
         self.release_marks(now);
     }
 

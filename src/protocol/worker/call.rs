@@ -2,6 +2,7 @@
 //! arguments. It is kept and sent again as a push is, and counts as open until every shard has answered,
 //! so that no shard forgets its answer before.
 
+use super::depend::Waits;
 use super::operation::{Operation, Segment};
 use super::{OperationError, Request, Worker};
 use crate::id::{Nanos, Timestamp};
@@ -28,7 +29,7 @@ impl Worker {
             return Err(refuse(format!("a call takes a range of the keys [0, {end}) and no key list, not {range}")));
         }
         let body = TxBuf::from_vec(CallBody { function, arguments }.encode().map_err(refuse)?);
-        let after = self.open_dependencies(request.after, spec)?;
+        let Waits { after, held_for } = self.waits(request.after, spec)?;
         let mut header = self.identity.header(Kind::Call);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
         (header.writer, header.timestamp) = (self.writer, self.operations.next_timestamp());
@@ -36,7 +37,7 @@ impl Worker {
         let whole = Segment { values: Some(body), ..Segment::new(self.identity.node, header) };
         let mut segments = Vec::new();
         self.cut_call(spec, &whole, &mut segments);
-        let operation = Operation { after, ..Operation::default() }.of(request.range, segments, true);
+        let operation = Operation { after, held_for, ..Operation::default() }.of(request.range, segments, true);
         Ok(self.keep(now, operation))
     }
 

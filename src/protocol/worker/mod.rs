@@ -8,12 +8,13 @@
 //! * `settled` is the lowest timestamp of a push that is not acknowledged everywhere; it never falls.
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
-//! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
+//! `input` hears, `keys` are what is asked for, `slicing` cuts, `depend` parts what an operation waits for, `operation` is what is kept, by timestamp
 //! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls and `call` calls, `answer` takes
 //! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
 mod call;
+mod depend;
 mod encode;
 mod input;
 mod keys;
@@ -68,7 +69,9 @@ pub struct Request<'a> {
     pub range: KeyRange,
     /// Strictly ascending keys, or `None` for every key of the range (dense).
     pub keys: Option<Keys>,
-    /// Operations of this writer that must be applied first.
+    /// Operations of this writer, of whatever kind and table, that must be done first: pushes applied,
+    /// calls run, pulls answered. On another table they must be acknowledged, which a push to a
+    /// sequential one is with its step.
     pub after: &'a [Timestamp],
 }
 
@@ -121,6 +124,8 @@ pub struct Worker {
     operations: Operations,
     /// How the request under way is cut.
     pieces: Vec<Piece>,
+    /// Operations that wait here for others.
+    held: Vec<Timestamp>,
     /// Marks that wait for the answers to the pulls of their time, oldest first.
     held_marks: Vec<Timestamp>,
     question: Question,
@@ -155,6 +160,7 @@ impl Worker {
             value_filters: Vec::new(),
             operations: Operations::new(),
             pieces: Vec::new(),
+            held: Vec::new(),
             held_marks: Vec::new(),
             question: Question::default(),
             accounts: Accounts::default(),
@@ -279,6 +285,7 @@ impl Worker {
     pub fn cancel(&mut self, now: Nanos, timestamp: Timestamp) {
         self.operations.acknowledge(timestamp);
         drop(self.operations.remove(timestamp));
+        self.release_held(now);
         self.release_marks(now);
     }
 

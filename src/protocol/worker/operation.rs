@@ -1,6 +1,7 @@
 //! What a worker keeps of an operation until it is answered.
 
 use super::Request;
+use super::depend::HeldFor;
 use super::keys::Keys;
 use super::operations::Outcome;
 use super::target::Target;
@@ -146,6 +147,8 @@ pub(super) struct Operation {
     /// Whether it is a push, call or mark that some shard has not acknowledged.
     pub(super) unacknowledged: bool,
     pub(super) after: After,
+    /// As long as there is one, nothing is sent.
+    pub(super) held_for: HeldFor,
     /// Pull: bytes of all values, and where they are, once some have come.
     pub(super) target_bytes: usize,
     pub(super) target: Target,

@@ -13,7 +13,7 @@ impl Worker {
         let settled = self.operations.settled();
         let Some(operation) = self.operations.at_mut(timestamp) else { return };
         let segment = &mut operation.segments[index];
-        let is_held = self.held_marks.contains(&timestamp);
+        let is_held = self.held_marks.contains(&timestamp) || !operation.held_for.is_empty();
         if is_held || segment.state == SegmentState::Done || !self.shards.is_connected(segment.to) {
             return;
         }

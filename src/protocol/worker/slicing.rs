@@ -2,7 +2,8 @@
 //! copied; segments are counted views of the caller's buffers.
 
 use super::keys::{Keys, Piece, Purpose};
-use super::operation::{After, Operation, OperationError, Segment, SegmentState};
+use super::depend::Waits;
+use super::operation::{Operation, OperationError, Segment, SegmentState};
 use super::{Request, Worker};
 use crate::filter::key_digest;
 use crate::id::{Nanos, TableId, Time, Timestamp};
@@ -33,7 +34,7 @@ impl Worker {
         wanted: Operation,
     ) -> Result<Timestamp, OperationError> {
         let spec = self.spec(request.table)?;
-        let after = self.open_dependencies(request.after, spec)?;
+        let Waits { after, held_for } = self.waits(request.after, spec)?;
         let value_size = spec.value_size();
         let mut header = self.identity.header(kind);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
@@ -55,7 +56,7 @@ impl Worker {
             }
         }
         let lands = self.answers_come_plain(request.table);
-        let operation = Operation { after, lands, ..wanted }.of(request.range, segments, kind != Kind::Pull);
+        let operation = Operation { after, held_for, lands, ..wanted }.of(request.range, segments, kind != Kind::Pull);
         Ok(self.keep(now, operation))
     }
 
@@ -140,27 +141,13 @@ impl Worker {
 
     /// Stores a new operation under the next timestamp and sends what can be sent.
     pub(super) fn keep(&mut self, now: Nanos, operation: Operation) -> Timestamp {
-        let count = operation.segments.len();
+        let (count, is_held) = (operation.segments.len(), !operation.held_for.is_empty());
         let timestamp = self.operations.insert(operation);
+        if is_held {
+            self.held.push(timestamp);
+        }
         (0..count).for_each(|index| self.send_segment(now, timestamp, index));
         timestamp
-    }
-
-    /// The dependencies that are still open, with the ranges that they claim.
-    pub(super) fn open_dependencies(&self, after: &[Timestamp], spec: &TableSpec) -> Result<After, OperationError> {
-        let refuse = |reason| Err(OperationError::Request { table: spec.name.clone(), reason });
-        let mut open = After::new();
-        for &timestamp in after {
-            let Some(operation) = self.operations.at(timestamp).filter(|open| open.unacknowledged) else { continue };
-            if operation.segments.first().is_some_and(|segment| segment.header.table != spec.id) {
-                return refuse(format!("{timestamp} belongs to another table: wait for it first"));
-            }
-            open.push((timestamp, operation.request_range));
-        }
-        if open.len() > limit::DEPENDENCIES {
-            return refuse(format!("{} open dependencies, limit {}", open.len(), limit::DEPENDENCIES));
-        }
-        Ok(open)
     }
 
     /// Cuts the open segments of all operations again, by the newest partition, under the same names.
