@@ -8,7 +8,7 @@ use crate::client::Shutdown;
 use crate::error::Failure;
 use crate::launch::{JobDir, Member};
 use crate::limit;
-use crate::node::{LauncherWord, NodeConfig, Pinning, Placement, has_lifeline, run_server, watch_lifeline};
+use crate::node::{Functions, LauncherWord, NodeConfig, Pinning, Placement, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
 /// Arguments of `parashard server`.
@@ -37,17 +37,17 @@ pub(super) struct ServerArguments {
 }
 
 /// Serves until the job ends.
-pub(super) fn run(arguments: &ServerArguments) -> Result<u8, Failure> {
+pub(super) fn run(arguments: &ServerArguments, functions: &Functions) -> Result<u8, Failure> {
     leave_with_launcher(arguments.node.job_dir())?;
-    let outcome = serve(arguments);
+    let outcome = serve(arguments, functions);
     arguments.node.tell_launcher(Member::Server(arguments.rank), outcome)
 }
 
-fn serve(arguments: &ServerArguments) -> Result<u8, Failure> {
+fn serve(arguments: &ServerArguments, functions: &Functions) -> Result<u8, Failure> {
     let config = arguments.node.config(false, arguments.spin_us)?;
     let placement = Placement { pinning: arguments.pin.clone(), ..config.placement };
     let (key_cache_bytes, links) = (arguments.key_cache_bytes, arguments.links.settings()?);
-    let config = NodeConfig { key_cache_bytes, links, placement, ..config };
+    let config = NodeConfig { key_cache_bytes, links, placement, functions: functions.clone(), ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

@@ -13,8 +13,8 @@
 
 use super::callback::Callbacks;
 use super::error::ClientError;
-use crate::node::{self, LinkCounts, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::id::Timestamp;
+use crate::node::{self, LinkCounts, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

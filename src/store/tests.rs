@@ -4,6 +4,7 @@ mod functions;
 mod memory;
 mod plain;
 mod positions;
+mod user;
 mod views;
 
 use super::*;

@@ -5,8 +5,8 @@ use parashard::client::{Bf16, ClientError, Cluster, KeyList, Offer, Shutdown, Wo
 use parashard::id::{JobId, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig, SchedulerPlan,
-    SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
+    Adagrad, Cast, Consistency, DType, Filters, Functions, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig,
+    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -30,7 +30,7 @@ impl Workload for NoWork {
 }
 
 /// Scheduler and servers in threads.
-struct Job {
+pub(crate) struct Job {
     config: NodeConfig,
     scheduler: JoinHandle<JobEnd>,
     servers: Vec<JoinHandle<Shutdown>>,
@@ -40,6 +40,11 @@ const SHARDS: u8 = 2;
 
 impl Job {
     fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
+        Job::start_with(tables, servers, workers, Functions::default())
+    }
+
+    /// With functions on the servers.
+    pub(crate) fn start_with(tables: Vec<TableSpec>, servers: u32, workers: u32, functions: Functions) -> Job {
         let mut config = NodeConfig {
             job: JobId(0xc0ffee),
             secret: Secret::from_hex(&"5a".repeat(32)).expect("a secret"),
@@ -51,7 +56,7 @@ impl Job {
             key_cache_bytes: 1 << 20,
             links: LinkSettings::default(),
             placement: parashard::node::Placement::default(),
-            functions: parashard::node::Functions::default(),
+            functions,
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {
@@ -72,7 +77,7 @@ impl Job {
     }
 
     /// Runs `work` as each worker in a thread of its own, and the job to its end.
-    fn run<T: Send>(self, workers: u32, work: impl Fn(&Cluster) -> T + Sync) -> Vec<T> {
+    pub(crate) fn run<T: Send>(self, workers: u32, work: impl Fn(&Cluster) -> T + Sync) -> Vec<T> {
         let outcomes = std::thread::scope(|scope| {
             let (config, work) = (&self.config, &work);
             let one = |rank| {
@@ -96,7 +101,7 @@ impl Job {
     }
 }
 
-fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
+pub(crate) fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
     TableSpec {
         id: TableId(index),
         name: name.to_owned(),
@@ -110,7 +115,7 @@ fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
     }
 }
 
-fn keys(step: u64) -> KeyList {
+pub(crate) fn keys(step: u64) -> KeyList {
     KeyList::new((0..10_000).step_by(usize::try_from(step).expect("small")).collect()).expect("ascending")
 }
 

@@ -10,6 +10,7 @@ mod client;
 mod death;
 mod filters;
 mod full_disk;
+mod functions;
 mod in_process;
 mod link;
 mod outcome;

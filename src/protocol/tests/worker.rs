@@ -254,13 +254,40 @@ fn open_dependencies_travel_with_the_parts_that_they_concern() {
 }
 
 #[test]
-fn a_dependency_on_another_table_is_refused() {
+fn what_follows_an_operation_on_another_table_is_held_until_that_is_acknowledged() {
     let spec = |id| table(id, Layout::Sparse, Consistency::Eventual);
     let mut worker = worker(vec![spec(0), spec(1)]);
     let first = push(&mut worker, &[1]);
+    let pushed = sent(&mut worker);
     let other = Request { table: TableId(1), after: &[first], ..request((0, 10), Some(&[1])) };
-    let error = worker.pull(Nanos(0), &other).unwrap_err().to_string();
-    assert!(error.contains("table 'table 1': timestamp 1 belongs to another table: wait for it first"), "{error}");
+    worker.pull(Nanos(0), &other).unwrap();
+    worker.handle(Nanos(0), connected(FIRST));
+    assert!(sent(&mut worker).iter().all(|(_, header)| header.kind == Kind::Push), "sent again, but held");
+    pushed.iter().for_each(|request| acknowledge(&mut worker, Nanos(0), request));
+    assert_eq!(sent(&mut worker).iter().map(|(_, header)| header.kind).collect::<Vec<_>>(), [Kind::Pull]);
+}
+
+#[test]
+fn what_follows_a_pull_is_held_until_its_values_are_there() {
+    let mut worker = eventual();
+    let read = worker.pull(Nanos(0), &request((0, 10), Some(&[1]))).unwrap();
+    let asked = sent(&mut worker);
+    let later = Request { after: &[read], ..request((0, 10), Some(&[1])) };
+    let written = worker.push(Nanos(0), &later, TxBuf::from_vec(vec![1i64])).unwrap();
+    worker.pull(Nanos(0), &Request { after: &[written], ..later }).unwrap();
+    assert_eq!(sent(&mut worker).len(), 1, "the second pull alone: its shard knows whether the push was applied");
+    answer_pull(&mut worker, &asked[0], 5);
+    assert_eq!(sent(&mut worker).iter().map(|(_, header)| header.kind).collect::<Vec<_>>(), [Kind::Push]);
+    assert!(worker.take_pulled(read).is_ok());
+    let cancelled = |worker: &mut Worker| {
+        let read = worker.pull(Nanos(0), &request((0, 10), Some(&[1]))).unwrap();
+        worker
+            .push(Nanos(0), &Request { after: &[read], ..request((0, 10), Some(&[1])) }, TxBuf::from_vec(vec![1i64]))
+            .unwrap();
+        worker.cancel(Nanos(0), read);
+        sent(worker).len()
+    };
+    assert_eq!(cancelled(&mut worker), 2, "what is given up holds nobody");
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //! until its values are there, and what comes after an operation on another table until that one is
 //! acknowledged.
 
-use super::operation::{After, Operation, OperationError};
 use super::Worker;
+use super::operation::{After, Operation, OperationError};
 use crate::id::{Nanos, Timestamp};
 use crate::limit;
 use crate::wire::TableSpec;

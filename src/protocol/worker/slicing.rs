@@ -1,8 +1,8 @@
 //! Cutting an operation: by the partition into slices, by size into segments. No key or value is
 //! copied; segments are counted views of the caller's buffers.
 
-use super::keys::{Keys, Piece, Purpose};
 use super::depend::Waits;
+use super::keys::{Keys, Piece, Purpose};
 use super::operation::{Operation, OperationError, Segment, SegmentState};
 use super::{Request, Worker};
 use crate::filter::key_digest;

@@ -69,7 +69,10 @@ impl<T: Element> Update<T> {
 }
 
 /// A user's function for floats.
-pub(super) fn user_float<T: Element<Sum: Float>>(user: &UserUpdate, functions: &Functions) -> Result<Update<T>, String> {
+pub(super) fn user_float<T: Element<Sum: Float>>(
+    user: &UserUpdate,
+    functions: &Functions,
+) -> Result<Update<T>, String> {
     user::resolve(user, functions)
 }
 

@@ -5,10 +5,10 @@
 
 use super::{StateUpdate, Update};
 use crate::simd::Float;
+use crate::store::Numbers;
 use crate::store::element::Element;
 use crate::store::function::Functions;
 use crate::store::typed::numbers;
-use crate::store::Numbers;
 use crate::wire::{USER_PARAMETERS, UserUpdate};
 use std::sync::Arc;
 use zerocopy::IntoBytes;
