@@ -61,6 +61,17 @@
 //! values to their place in the caller's block; an answer in one piece that no filter packed becomes that
 //! block, and a packed one is unpacked there. The caller's block may be memory of the program itself.
 //!
+//! # The way of a call
+//! A call names a function of the server program and a range. Every shard that owns a part runs it there
+//! once, block by block in the order of keys (`store::function`): it waits as a pull does, claims its name
+//! as a push does, and its answer is kept until the writer has settled it, for a question that comes again.
+//! Functions are registered before a server joins ([`node::Functions`]); their signatures are slices and
+//! numbers, so that they can be said in C. Built-in sums are exact, whatever the number of shards.
+//!
+//! What an operation comes after is honoured by the shards where their clock can tell, for pushes and calls
+//! of the same table. After a pull, which may be asked again when its answer was lost, or an operation on
+//! another table, the worker holds it back itself (`protocol::worker::depend`).
+//!
 //! # The fabric: a connection and a link
 //! Every pair of nodes has one authenticated TCP connection. Between servers and workers a *link* is set up
 //! over it: a faster way for data frames, through memory of one process, of one host, or by verbs

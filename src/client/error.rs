@@ -36,6 +36,9 @@ pub enum ClientError {
     /// Memory of a scope on which an operation works.
     #[error("an operation works on this memory: wait for it first")]
     InUse,
+    /// A pull into memory of a scope that ended before the values came.
+    #[error("the scope of this pull has ended before its values came: wait for it inside")]
+    GivenUp,
     /// A model file that cannot be opened.
     #[error("{path}: cannot be read: {source}; check the path of the model")]
     ModelRead {
@@ -75,6 +78,7 @@ impl Classify for ClientError {
             | ClientError::Type { .. }
             | ClientError::Keys { .. }
             | ClientError::InUse
+            | ClientError::GivenUp
             | ClientError::ModelRead { .. }
             | ClientError::Model { .. } => ExitCode::BadInput,
             ClientError::Ended { exit_code, .. } => ExitCode::from_number(*exit_code),

@@ -144,8 +144,9 @@ impl Open {
 
 impl Outcome for Landed {
     fn take_from(pending: &mut Pending<Landed>) -> Result<Landed, ClientError> {
-        // The memory goes home to its scope.
-        drop(pending.take(|worker, timestamp| worker.take_pulled(timestamp))?);
+        let taken = pending.take(|worker, timestamp| worker.is_kept(timestamp).then(|| worker.take_pulled(timestamp)));
+        // The memory goes home to its scope, unless that has ended and has it.
+        drop(taken.ok_or(ClientError::GivenUp)??);
         Ok(Landed)
     }
 }

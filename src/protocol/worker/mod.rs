@@ -238,6 +238,12 @@ impl Worker {
         self.operations.at(timestamp).is_none_or(Operation::is_over)
     }
 
+    /// Whether the operation was begun, and its outcome neither taken nor given up.
+    #[must_use]
+    pub fn is_kept(&self, timestamp: Timestamp) -> bool {
+        self.operations.at(timestamp).is_some()
+    }
+
     /// Whether every push so far is acknowledged.
     #[must_use]
     pub fn is_settled(&self) -> bool {
