@@ -8,7 +8,7 @@ use crate::memory::TxBuf;
 use crate::protocol::server::Server;
 use crate::protocol::worker::{Keys, OperationError, Request, Worker};
 use crate::store::{CallFunction, CallRun, Functions, Norms, Numbers, RowBlock};
-use crate::wire::{CallBody, Dependencies, Dependency, Flags, Kind, Status};
+use crate::wire::{CallBody, Dependencies, Dependency, Flags, FunctionName, Kind, Status, UserUpdate};
 
 /// Multiplies every number by its argument; answers with the number of keys.
 struct Scale;
@@ -251,4 +251,21 @@ fn a_call_that_cannot_be_is_not_sent() {
     wrong(&Request { range: KeyRange::new(0, KEY_END + 1), ..request(None) }, "norms");
     wrong(&request(None), "two words");
     assert!(drain(&mut worker).frames.is_empty());
+}
+
+#[test]
+fn a_server_that_lacks_a_tables_function_ends_the_job_in_one_line() {
+    let (address, host) = ("here".to_owned(), "host".to_owned());
+    let mut server = Server::new(Nanos(0), identity(FIRST), address, host, "there", Pool::unbounded());
+    server.handle(seconds(1), connected(NodeId::SCHEDULER));
+    drain(&mut server);
+    let name = FunctionName::new("momentum").expect("a name");
+    let update = UpdateFunction::User(UserUpdate { name, state_numbers: 1, parameters: [0.0; 4] });
+    let spec = TableSpec { update, dtype: DType::F32, ..table(0, Layout::Sparse, Consistency::Eventual) };
+    server.handle(seconds(1), welcome(vec![spec], 1, &[FIRST]));
+    let drained = drain(&mut server);
+    let [ControlMessage::Failed(why)] = &drained.said(NodeId::SCHEDULER)[..] else { panic!("it goes on") };
+    let line = "server 0 shard 0: table `table 0`: no update function 'momentum' is registered in the server program; registered: none";
+    assert_eq!((why.exit_code, why.message.as_str()), (2, line));
+    assert!(drained.events.is_empty(), "it is not welcome");
 }
