@@ -66,4 +66,4 @@ pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
 pub use crate::node::{LinkCounts, NodeConfig, Offer, Workload};
-pub use crate::wire::{Bf16, Shutdown, Unit};
+pub use crate::wire::{Bf16, Consistency, Shutdown, Unit};

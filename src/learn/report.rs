@@ -23,6 +23,10 @@ pub struct WorkerFigures {
     pub links: LinkCounts,
     /// Seconds spent waiting for answers of servers.
     pub seconds_waiting: f64,
+    /// Seconds spent on filters, frames and system calls of pushes and pulls that begin.
+    pub seconds_sending: f64,
+    /// Seconds spent waiting for the scheduler's next unit of work.
+    pub seconds_without_work: f64,
     /// Seconds spent waiting for rows.
     pub seconds_reading: f64,
     /// Seconds spent on margins and gradients.
@@ -32,6 +36,18 @@ pub struct WorkerFigures {
 }
 
 impl WorkerFigures {
+    /// Share of its busy time that the worker has spent waiting for answers of servers, since `before`;
+    /// with the seconds of that time.
+    #[must_use]
+    pub fn waiting_share_since(&self, before: &WorkerFigures) -> (f64, f64) {
+        let waiting = (self.seconds_waiting - before.seconds_waiting).max(0.0);
+        let busy = |figures: &WorkerFigures| {
+            figures.seconds_computing + figures.seconds_sending + figures.seconds_reading
+        };
+        let seconds = waiting + (busy(self) - busy(before)).max(0.0);
+        (if seconds > 0.0 { waiting / seconds } else { 0.0 }, seconds)
+    }
+
     /// Bytes of all requests to servers.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {

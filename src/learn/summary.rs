@@ -18,6 +18,8 @@ pub struct Summary {
 pub struct SummaryFacts {
     /// Seconds of the whole command so far.
     pub seconds: f64,
+    /// Which pushes a pull sees, as it was asked for.
+    pub consistency: String,
     /// Passes that were asked for.
     pub passes: u32,
     /// Weights that are not zero; none when no model was written.
@@ -56,6 +58,7 @@ impl Summary {
         let loss = progress.train_log_loss();
         self.add("examples", json!(progress.rows()), grouped(progress.rows()));
         self.add("passes", json!(progress.passes.len()), format!("{} of {}", progress.passes.len(), facts.passes));
+        self.add("consistency", json!(facts.consistency), facts.consistency.clone());
         self.add("train_log_loss", json!(loss), format!("{} (progressive, last pass)", decimals(loss, 5)));
         let each: Vec<Value> = progress.passes.iter().map(|pass| json!(pass.log_loss())).collect();
         self.fields.insert("pass_log_loss".to_owned(), Value::Array(each));
@@ -119,12 +122,13 @@ impl Summary {
             self.rows.push((
                 format!("worker {rank}"),
                 format!(
-                    "{} examples, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, reading {:.2} s",
+                    "{} examples, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, sending {:.2} s, reading {:.2} s",
                     grouped(rows),
                     megabytes(worker.bytes_pushed),
                     megabytes(worker.bytes_pulled),
                     worker.seconds_computing,
                     worker.seconds_waiting,
+                    worker.seconds_sending,
                     worker.seconds_reading
                 ),
             ));
@@ -136,6 +140,8 @@ impl Summary {
                 "bytes_pulled": worker.bytes_pulled,
                 "seconds_computing": worker.seconds_computing,
                 "seconds_waiting": worker.seconds_waiting,
+                "seconds_sending": worker.seconds_sending,
+                "seconds_without_work": worker.seconds_without_work,
                 "seconds_reading": worker.seconds_reading,
             }));
         }

@@ -26,7 +26,7 @@ mod table_spec;
 
 pub use bf16::Bf16;
 pub use control::{
-    Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
+    Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit, WriterChange
 };
 pub use dependency::{Dependencies, Dependency};
 pub use dtype::DType;

@@ -304,5 +304,5 @@ impl Program {
 
 fn request<'a>(table: TableId, part: &Part, after: &'a [Timestamp]) -> Request<'a> {
     let keys = part.named.clone().map(|keys| Keys::once(TxBuf::from_vec(keys)));
-    Request { table, range: part.range, keys, after }
+    Request { table, range: part.range, keys, after, ..Request::default() }
 }

@@ -37,7 +37,8 @@ impl Worker {
         self.partition = partition;
         self.membership.on_welcome();
         if self.job.is_none() {
-            self.times = vec![TableTime::default(); config.tables.len()];
+            let time = |spec: &TableSpec| TableTime::new(spec.consistency);
+            self.times = config.tables.iter().map(time).collect();
             let chain = |spec: &TableSpec| Chain::new(&spec.filters, spec.dtype);
             self.chains = config.tables.iter().map(chain).collect();
             let seed = u64::from(self.writer.0);

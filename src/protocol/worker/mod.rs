@@ -9,10 +9,12 @@
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
-//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls, `answer` takes
+//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls,
+//! `demand` says what they wait for, `answer` takes
 //! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
+mod demand;
 mod encode;
 mod input;
 mod keys;
@@ -34,7 +36,7 @@ use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
-use crate::wire::{ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
@@ -59,7 +61,7 @@ pub enum WorkerEvent {
 }
 
 /// What a push or pull works on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request<'a> {
     /// The table.
     pub table: TableId,
@@ -69,6 +71,10 @@ pub struct Request<'a> {
     pub keys: Option<Keys>,
     /// Operations of this writer that must be applied first.
     pub after: &'a [Timestamp],
+    /// Pull: another rule than the table's, weaker or stronger.
+    pub consistency: Option<Consistency>,
+    /// Pull: how many of this writer's times lie between its own and the one that the pull is for.
+    pub ahead: u32,
 }
 
 /// Figures of one worker's traffic.
@@ -89,13 +95,21 @@ pub struct Traffic {
 }
 
 /// Time of one table.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct TableTime {
+    /// The table's rule, with the delay that holds now.
+    consistency: Consistency,
     time: Time,
-    /// Segments pushed at this time, by shard; only where steps are committed.
+    /// Segments pushed at this time, by shard; at all times where only the last is told.
     slices: Vec<(NodeId, u32)>,
     /// Whether the writer has said that it pushes no more.
     finished: bool,
+}
+
+impl TableTime {
+    fn new(consistency: Consistency) -> TableTime {
+        TableTime { consistency, time: Time(0), slices: Vec::new(), finished: false }
+    }
 }
 
 /// The worker's state machine.
@@ -203,9 +217,9 @@ impl Worker {
         Ok(timestamp)
     }
 
-    /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard
-    /// is told how many slices of the old time were sent to it, as soon as the pulls of that time are
-    /// answered.
+    /// Ends the table's time: the next push belongs to the next one. Except under `Eventual` every shard
+    /// is told how many slices of the old time were sent to it; under `Sequential` as soon as the pulls
+    /// of that time are answered.
     ///
     /// # Errors
     /// When the table is not known or this writer has finished it.

@@ -1,7 +1,7 @@
 //! Sending segments: at first, when a connection stands again, and when an answer is overdue.
 
 use super::Worker;
-use super::operation::SegmentState;
+use super::operation::{Operation, SegmentState};
 use crate::id::{Nanos, NodeId, TableId, Time, Timestamp};
 use crate::limit;
 use crate::protocol::machine::Output;
@@ -59,10 +59,11 @@ impl Worker {
         self.ask_again();
     }
 
-    /// Whether a pull of the table that began at `time` or before is not answered. Until it is, the
+    /// Whether an exact pull of the table that began at `time` or before is not answered. Until it is, the
     /// mark that ends `time` is held back: its step could be committed, and the pull then see it.
     pub(super) fn has_open_pull(&self, table: TableId, time: Time) -> bool {
-        self.operations.iter().filter(|(_, operation)| !operation.is_done()).any(|(_, operation)| {
+        let open = |operation: &Operation| operation.is_exact && !operation.is_done();
+        self.operations.iter().filter(|(_, operation)| open(operation)).any(|(_, operation)| {
             let of_time = |header: &Header| header.kind == Kind::Pull && header.table == table && header.time <= time;
             operation.segments.first().is_some_and(|segment| of_time(&segment.header))
         })
