@@ -65,5 +65,5 @@ pub use table::Table;
 pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
-pub use crate::node::{LinkCounts, NodeConfig, Offer, Workload};
+pub use crate::node::{DelayPolicy, LinkCounts, NodeConfig, Offer, Workload};
 pub use crate::wire::{Bf16, Consistency, Shutdown, Unit};

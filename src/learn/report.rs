@@ -36,16 +36,19 @@ pub struct WorkerFigures {
 }
 
 impl WorkerFigures {
-    /// Share of its busy time that the worker has spent waiting for answers of servers, since `before`;
-    /// with the seconds of that time.
+    /// Seconds of waiting for answers of servers, computing, sending and reading.
     #[must_use]
-    pub fn waiting_share_since(&self, before: &WorkerFigures) -> (f64, f64) {
-        let waiting = (self.seconds_waiting - before.seconds_waiting).max(0.0);
-        let busy = |figures: &WorkerFigures| {
-            figures.seconds_computing + figures.seconds_sending + figures.seconds_reading
-        };
-        let seconds = waiting + (busy(self) - busy(before)).max(0.0);
-        (if seconds > 0.0 { waiting / seconds } else { 0.0 }, seconds)
+    pub fn seconds(&self) -> f64 {
+        self.seconds_waiting + self.seconds_computing + self.seconds_sending + self.seconds_reading
+    }
+
+    /// The figures as they travel between the ends of units.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match postcard::to_stdvec(self) {
+            Ok(bytes) => bytes,
+            Err(error) => unreachable!("figures encode into memory: {error}"),
+        }
     }
 
     /// Bytes of all requests to servers.

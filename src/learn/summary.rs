@@ -1,10 +1,13 @@
 //! What the user sees at the end: one table, and the same figures as one JSON object.
 
-use super::progress::{Pass, Progress};
+use super::progress::{DelayInForce, Pass, Progress};
 use super::report::WorkerFigures;
 use crate::client::LinkCounts;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+
+/// Latest changes of the delay that the table names one by one.
+const DELAYS_SHOWN: usize = 6;
 
 /// A finished job, as it is told to the user.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +39,7 @@ impl Summary {
     pub fn new(progress: &Progress, facts: &SummaryFacts) -> Summary {
         let mut summary = Summary { fields: Map::new(), rows: Vec::new() };
         summary.add_training(progress, facts);
+        summary.add_delays(progress);
         summary.add_test(progress);
         summary.add_model(facts);
         summary.add_traffic(progress, facts);
@@ -64,6 +68,24 @@ impl Summary {
         self.fields.insert("pass_log_loss".to_owned(), Value::Array(each));
         if progress.bad_lines > 0 {
             self.add("bad_lines_skipped", json!(progress.bad_lines), grouped(progress.bad_lines));
+        }
+    }
+
+    /// Which delay was in force when.
+    fn add_delays(&mut self, progress: &Progress) {
+        let delays = &progress.delays;
+        let field = |delay: &DelayInForce| json!({ "seconds": delay.seconds, "pass": delay.pass, "delay_max": delay.delay_max });
+        self.fields.insert("delays".to_owned(), Value::Array(delays.iter().map(field).collect()));
+        if let [first, later @ ..] = &delays[..]
+            && !later.is_empty()
+        {
+            let left_out = later.len().saturating_sub(DELAYS_SHOWN);
+            let shown = later[left_out..].iter();
+            let shown =
+                shown.map(|delay| format!(", {} from {:.2} s (pass {})", delay.delay_max, delay.seconds, delay.pass));
+            let more = if left_out > 0 { format!(", {left_out} more") } else { String::new() };
+            self.rows
+                .push(("delay in force".to_owned(), format!("{}{more}{}", first.delay_max, shown.collect::<String>())));
         }
     }
 

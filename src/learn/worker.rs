@@ -23,6 +23,8 @@ use std::time::{Duration, Instant, SystemTime};
 const UNITS_IN_HAND: usize = 2;
 /// Most minibatches whose pulls are in flight while one is computed, whatever the delay.
 const AHEAD_MAX: usize = 64;
+/// How often figures are told between the ends of units.
+const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
 /// Rows of a minibatch that is only scored.
 const TEST_ROWS: usize = 2048;
 
@@ -63,6 +65,8 @@ struct Worker<'a> {
     scores: Scores,
     bad_lines_told: u64,
     figures: WorkerFigures,
+    /// When the figures were told last, except at the end of a unit.
+    told_at: Instant,
     done: bool,
 }
 
@@ -94,6 +98,7 @@ impl<'a> Worker<'a> {
             scores: Scores::default(),
             bad_lines_told: 0,
             figures: WorkerFigures::default(),
+            told_at: Instant::now(),
             done: false,
         })
     }
@@ -220,14 +225,11 @@ impl<'a> Worker<'a> {
             let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             self.figures.first_pull_at = since_1970.ok().map(|elapsed| elapsed.as_secs_f64());
         }
-        let (start, sending) = (Instant::now(), self.cluster.statistics().sending);
         if is_test {
             self.score(&batch, &weights);
         } else {
             self.learn(&batch, &keys, &weights)?;
         }
-        let sending = self.cluster.statistics().sending.saturating_sub(sending);
-        self.figures.seconds_computing += start.elapsed().saturating_sub(sending).as_secs_f64();
         let reader = if is_test { self.test.as_ref().unwrap_or(&self.train) } else { &self.train };
         reader.recycle(batch);
         if progress.is_last { self.end_unit(unit, progress) } else { Ok(()) }
@@ -237,19 +239,29 @@ impl<'a> Worker<'a> {
         if batch.row_count() == 0 {
             return Ok(());
         }
+        let start = Instant::now();
         let mut gradient = self.table.values(keys.len());
         self.report.loss_sum += logistic::gradient(batch, self.problem.bias_key.is_some(), weights, &mut gradient);
+        self.figures.seconds_computing += start.elapsed().as_secs_f64();
         self.report.rows += batch.row_count() as u64;
         // The driver keeps the push until it is acknowledged; `settle` waits for all of them.
         drop(self.table.push(keys, gradient)?);
-        Ok(self.table.tick()?)
+        self.table.tick()?;
+        if self.problem.reports_figures && self.told_at.elapsed() >= FIGURES_INTERVAL {
+            self.told_at = Instant::now();
+            let figures = self.figures();
+            self.cluster.report_progress(figures.encode());
+        }
+        Ok(())
     }
 
     fn score(&mut self, batch: &LocalBatch, weights: &[f32]) {
+        let start = Instant::now();
         let bias = self.problem.bias_key.and(weights.last()).copied().unwrap_or(0.0);
         for row in 0..batch.row_count() {
             self.scores.add(logistic::margin(batch, row, weights) + bias, batch.labels[row]);
         }
+        self.figures.seconds_computing += start.elapsed().as_secs_f64();
         self.report.rows += batch.row_count() as u64;
     }
 

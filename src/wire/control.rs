@@ -8,7 +8,7 @@ use super::error::WireError;
 use super::frame::{RxFrame, TxFrame};
 use super::header::{Header, Kind};
 use super::table_spec::TableSpec;
-use crate::id::{NodeId, Time, WriterId};
+use crate::id::{NodeId, TableId, Time, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::memory::TxBuf;
 use serde::{Deserialize, Serialize};
@@ -240,6 +240,22 @@ pub enum ControlMessage {
     WriterHeard {
         /// The last that is.
         sequence: u64,
+    },
+    /// Scheduler to worker: pulls that begin from now on may miss so much. Said again until heard.
+    Delay {
+        /// Counts the changes of all tables.
+        sequence: u64,
+        /// The table.
+        table: TableId,
+        /// How many times a pull may miss.
+        delay_max: u32,
+    },
+    /// Worker to scheduler: no pull by an earlier delay is under way any more.
+    DelayHeard {
+        /// The change's.
+        sequence: u64,
+        /// The table.
+        table: TableId,
     },
 }
 

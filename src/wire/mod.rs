@@ -26,7 +26,8 @@ mod table_spec;
 
 pub use bf16::Bf16;
 pub use control::{
-    Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit, WriterChange
+    Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
+    WriterChange,
 };
 pub use dependency::{Dependencies, Dependency};
 pub use dtype::DType;

@@ -83,7 +83,9 @@ impl Server {
                     self.acknowledge_committed();
                 }
             }
-            Err(ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. }) => self.refuse_busy(from, &header),
+            Err(ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. }) => {
+                self.refuse_busy(from, &header)
+            }
             Err(error @ ClockError::Timestamp(_)) => self.refuse(from, &header, &error.to_string()),
         }
         self.claimed = parts;

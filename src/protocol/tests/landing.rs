@@ -87,7 +87,9 @@ fn pulling(pool: &std::sync::Arc<Pool>) -> (Worker, Timestamp, Header, Landing) 
     worker.handle(Nanos(0), welcome(vec![dense(Consistency::Eventual)], 1, &[FIRST]));
     worker.handle(Nanos(0), connected(FIRST));
     drain(&mut worker);
-    let pull = worker.pull(Nanos(0), &Request { table: TableId(0), range: ALL, keys: None, after: &[], ..Request::default() }).unwrap();
+    let pull = worker
+        .pull(Nanos(0), &Request { table: TableId(0), range: ALL, keys: None, after: &[], ..Request::default() })
+        .unwrap();
     let (request, landing) = sent(&mut worker);
     (worker, pull, request, landing.expect("a place"))
 }

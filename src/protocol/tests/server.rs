@@ -340,11 +340,8 @@ fn nobody_waits_for_a_writer_that_has_left_until_it_joins() {
     let mut server = bounded(2);
     give(&mut server, &mark(0, 1, 0, 0));
     assert_eq!(give(&mut server, &pull(0, 2, &[3]).at(1)), []);
-    let left = ControlMessage::Writer {
-        sequence: 1,
-        writer: WriterId(1),
-        change: WriterChange::Left { from_time: Time(0) },
-    };
+    let left =
+        ControlMessage::Writer { sequence: 1, writer: WriterId(1), change: WriterChange::Left { from_time: Time(0) } };
     server.handle(seconds(3), from_scheduler(&left));
     let drained = drain(&mut server);
     assert!(drained.frames.iter().any(|(_, frame)| frame.header.kind == Kind::PullReply), "the pull still waits");

@@ -38,6 +38,7 @@ impl Worker {
             }
         }
         self.release_marks(now);
+        self.tell_delays();
     }
 
     /// The shard's cache has lost the list, or never had it.

@@ -16,6 +16,7 @@ impl Worker {
             ControlMessage::Welcome { config, partition, servers } => self.on_welcome(now, config, partition, &servers),
             ControlMessage::UnitDoneHeard { sequence } => self.on_account_heard(sequence),
             ControlMessage::Assigned { sequence, assignment } => self.on_assigned(sequence, assignment),
+            ControlMessage::Delay { sequence, table, delay_max } => self.on_delay(sequence, table, delay_max),
             ControlMessage::Shutdown(shutdown) => self.on_shutdown(shutdown),
             // A heartbeat was heard above; the rest is not for workers.
             _ => {}

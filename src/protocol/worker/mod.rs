@@ -10,10 +10,11 @@
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
 //! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls,
-//! `demand` says what they wait for, `answer` takes
+//! `demand` says what they wait for, `delay` hears how that changes, `answer` takes
 //! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
 
 mod answer;
+mod delay;
 mod demand;
 mod encode;
 mod input;
@@ -37,6 +38,7 @@ use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
 use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use delay::DelayChange;
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
@@ -99,6 +101,7 @@ pub struct Traffic {
 struct TableTime {
     /// The table's rule, with the delay that holds now.
     consistency: Consistency,
+    change: DelayChange,
     time: Time,
     /// Segments pushed at this time, by shard; at all times where only the last is told.
     slices: Vec<(NodeId, u32)>,
@@ -108,7 +111,8 @@ struct TableTime {
 
 impl TableTime {
     fn new(consistency: Consistency) -> TableTime {
-        TableTime { consistency, time: Time(0), slices: Vec::new(), finished: false }
+        let (time, change) = (Time(0), DelayChange::default());
+        TableTime { consistency, change, time, slices: Vec::new(), finished: false }
     }
 }
 
@@ -136,6 +140,8 @@ pub struct Worker {
     pieces: Vec<Piece>,
     /// Marks that wait for the answers to the pulls of their time, oldest first.
     held_marks: Vec<Timestamp>,
+    /// Whether every change of a delay that can be acknowledged is.
+    are_delays_told: bool,
     question: Question,
     accounts: Accounts,
     /// First refusal of an operation whose outcome nobody waits for.
@@ -169,6 +175,7 @@ impl Worker {
             operations: Operations::new(),
             pieces: Vec::new(),
             held_marks: Vec::new(),
+            are_delays_told: true,
             question: Question::default(),
             accounts: Accounts::default(),
             refusal: None,
@@ -293,6 +300,7 @@ impl Worker {
         self.operations.acknowledge(timestamp);
         drop(self.operations.remove(timestamp));
         self.release_marks(now);
+        self.tell_delays();
     }
 
     /// The first refusal of an operation that was abandoned, once.
