@@ -136,7 +136,7 @@ fn a_seed_repeats_event_by_event() {
     }
 }
 
-/// A seed whose run shows the planted fault, and how many were tried from 0 on to find it.
+/// A seed whose run shows the planted fault.
 const EARLY_SEED: u64 = 0;
 
 /// The seed with bounded tables alone.

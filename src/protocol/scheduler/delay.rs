@@ -121,6 +121,11 @@ impl Scheduler {
                 self.workers().into_iter().for_each(|worker| self.say(worker, &message));
             }
         }
+        self.settle_delays();
+    }
+
+    /// Tells the learning program which bounds are in force, if that has changed.
+    pub(super) fn settle_delays(&mut self) {
         let living = self.workers();
         for (table, delay_max) in self.delays.settle(&living) {
             self.workload.on_delay_in_force(table, delay_max);

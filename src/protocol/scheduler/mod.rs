@@ -9,13 +9,14 @@
 //! replicas its ranges are gone; after the end begins nothing but the end is said.
 //!
 //! `nodes` watches nodes, `work` hands out units and tasks, `delay` changes delays, as a `delay_policy`
-//! wants, `ending` ends.
+//! wants, `writers` are decisions about those that are gone, `ending` ends.
 
 mod delay;
 mod delay_policy;
 mod ending;
 mod nodes;
 mod work;
+mod writers;
 
 use super::identity::Identity;
 use super::machine::{Input, Machine, Output};
@@ -29,6 +30,7 @@ use delay::Delays;
 use nodes::Node;
 use std::collections::{BTreeMap, VecDeque};
 use work::{Account, OpenTask, Question};
+use writers::Decisions;
 
 pub use delay_policy::{DelayPolicy, Waiting};
 pub use work::{Offer, Workload};
@@ -75,6 +77,7 @@ pub struct Scheduler {
     questions: BTreeMap<NodeId, Question>,
     accounts: BTreeMap<NodeId, Account>,
     delays: Delays,
+    decisions: Decisions,
     tasks: BTreeMap<NodeId, OpenTask>,
     task_sequence: u64,
     start_deadline: Nanos,
@@ -93,6 +96,7 @@ impl Scheduler {
         Scheduler {
             identity,
             delays: Delays::new(&job.tables),
+            decisions: Decisions::default(),
             job,
             partition: HashRing::even(&cast.shards).partition(identity.epoch, cast.replicas),
             nodes: nodes.collect(),
@@ -152,8 +156,9 @@ impl Scheduler {
             }
             ControlMessage::DelayHeard { sequence, table } => {
                 self.delays.on_heard(from, table, sequence);
-                self.check_delays();
+                self.settle_delays();
             }
+            ControlMessage::WriterHeard { sequence } => self.on_writer_heard(from, sequence),
             ControlMessage::TaskDone { sequence, reply } => self.on_task_done(from, sequence, reply),
             ControlMessage::Failed(shutdown) => self.end(now, shutdown),
             // A goodbye is for the end, and what only a scheduler says is not for schedulers.
@@ -208,6 +213,7 @@ impl Machine for Scheduler {
             self.check_nodes(now);
             self.repeat_tasks();
             self.repeat_delays();
+            self.repeat_decisions();
         }
         self.check_ending(now);
     }
