@@ -30,7 +30,7 @@ impl Workload for NoWork {
 }
 
 /// Scheduler and servers in threads.
-struct Job {
+pub(crate) struct Job {
     config: NodeConfig,
     scheduler: JoinHandle<JobEnd>,
     servers: Vec<JoinHandle<Shutdown>>,
@@ -39,7 +39,7 @@ struct Job {
 const SHARDS: u8 = 2;
 
 impl Job {
-    fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
+    pub(crate) fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
         let mut config = NodeConfig {
             job: JobId(0xc0ffee),
             secret: Secret::from_hex(&"5a".repeat(32)).expect("a secret"),
@@ -71,7 +71,7 @@ impl Job {
     }
 
     /// Runs `work` as each worker in a thread of its own, and the job to its end.
-    fn run<T: Send>(self, workers: u32, work: impl Fn(&Cluster) -> T + Sync) -> Vec<T> {
+    pub(crate) fn run<T: Send>(self, workers: u32, work: impl Fn(&Cluster) -> T + Sync) -> Vec<T> {
         let outcomes = std::thread::scope(|scope| {
             let (config, work) = (&self.config, &work);
             let one = |rank| {
@@ -95,7 +95,7 @@ impl Job {
     }
 }
 
-fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
+pub(crate) fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
     TableSpec {
         id: TableId(index),
         name: name.to_owned(),
@@ -109,7 +109,7 @@ fn table(index: u16, name: &str, dtype: DType) -> TableSpec {
     }
 }
 
-fn keys(step: u64) -> KeyList {
+pub(crate) fn keys(step: u64) -> KeyList {
     KeyList::new((0..10_000).step_by(usize::try_from(step).expect("small")).collect()).expect("ascending")
 }
 
