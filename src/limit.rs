@@ -71,7 +71,8 @@ pub const WORKER_KEY_DIGESTS_BYTES: usize = 64 << 20;
 /// Bytes that one worker keeps, for each table, of what rounding filters cut off.
 pub const WORKER_RESIDUAL_BYTES: usize = 4 << 30;
 
-/// Key ranges with records of their own in one shard's clock.
+/// Key ranges that pushes under way may cut out of one table's clock in one shard, over all writers: about
+/// 8 MB. A writer's lowest open push is let in past it, so that what is cut out can merge again.
 pub const CLOCK_RANGES: usize = 1 << 16;
 
 /// Tables of one job.

@@ -3,12 +3,13 @@
 //! `parashard bench …` executes this program, found beside it. README.md says how to read the figures.
 //!
 //! * `latency`, `bandwidth`, `push_pull`, `sparse`  a worker and a server on this machine (`cluster`).
-//! * `aggregate`  the store alone. `filters`  whole trainings.
+//! * `aggregate`  the store alone. `clock`  the clock alone. `filters`  whole trainings.
 //! * `pair`  two transports without them.
 //! * `limit`, `peer`  what is measured beside them; `timing`, `report`  how, and how it is told.
 
 mod aggregate;
 mod bandwidth;
+mod clock;
 mod cluster;
 mod filters;
 mod latency;
@@ -53,6 +54,8 @@ enum Command {
     Sparse(sparse::SparseArguments),
     /// Adding a push to a table, on one core and without a network, beside a hash map of the same keys.
     Aggregate(options::Options),
+    /// Recording slices of pushes in a shard's clock, on one core and without a network.
+    Clock(options::Options),
     /// Bytes an example, loss and speed of training with each filter.
     Filters(filters::FiltersArguments),
 }
@@ -76,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::PushPull(push_pull) => push_pull::run(push_pull),
         Command::Sparse(sparse) => sparse::run(sparse),
         Command::Aggregate(options) => aggregate::run(options),
+        Command::Clock(options) => clock::run(options),
         Command::Filters(filters) => filters::run(filters),
     }
 }

@@ -181,6 +181,14 @@ fn aggregation_is_held_against_a_hash_map_and_the_triad() {
 }
 
 #[test]
+fn a_claim_is_timed_for_each_number_of_slices() {
+    let rows = rows(&["clock"]);
+    let slices: Vec<_> =
+        named(&rows, "claim", &["ns_per_claim", "bytes_max"]).iter().map(|row| &row["slices"]).collect();
+    assert_eq!(slices, [1, 16, 256]);
+}
+
+#[test]
 fn filters_are_held_against_plain_frames() {
     let rows = rows(&["filters", "--passes", "2"]);
     let fields = ["sent_pass_1", "sent_later", "received_later", "examples_per_s", "train_log_loss", "speed_to_none"];

@@ -5,6 +5,7 @@
 
 mod bench;
 mod config;
+mod consistency;
 mod console;
 mod data;
 mod doctor;

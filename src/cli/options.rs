@@ -3,6 +3,7 @@
 //! Every option is optional here, so that it can be told where a value comes from; `settings` puts
 //! them together in the order flag, environment, file, default.
 
+use super::consistency::ConsistencyOption;
 use crate::learn::data::Format;
 use crate::node::TransportChoice;
 use clap::{Args, ValueEnum};
@@ -105,8 +106,10 @@ options! {
         /// What the loss of a worker does to the job [default: stop].
         #[arg(long, env = "PARASHARD_ON_WORKER_LOSS", value_enum)]
         on_worker_loss: WorkerLossOption,
-        /// Which pushes a pull must see [default: eventual].
-        #[arg(long, env = "PARASHARD_CONSISTENCY", value_enum)]
+        /// Which pushes a pull must see: sequential, all of earlier times and no others; bounded:N, all but those
+        /// of the last N times; bounded:N..M, N at first and M in the end; auto, as short a delay as waiting
+        /// stays rare with; eventual, what has come [default: eventual].
+        #[arg(long, env = "PARASHARD_CONSISTENCY", value_name = "RULE")]
         consistency: ConsistencyOption,
         /// What shrinks messages: key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16,
         /// random_skip:P, separated by commas, or none [default: key_cache,pack_keys,nonzero].
@@ -180,14 +183,6 @@ impl FormatOption {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AlgorithmOption {
     Ftrl,
-}
-
-/// Consistency by its names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum ConsistencyOption {
-    Eventual,
-    Sequential,
 }
 
 /// What follows the loss of a worker.

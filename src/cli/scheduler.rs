@@ -1,9 +1,9 @@
 //! `parashard scheduler`: one job's scheduler, with the flags of `train`.
 
+use super::consistency::ConsistencyOption;
 use super::console::tell_error;
 use super::ear::Ear;
 use super::node::NodeOptions;
-use super::options::ConsistencyOption;
 use super::output::{print, write_file};
 use super::progress_display::ProgressDisplay;
 use super::settings::{JobArguments, JobSettings};
@@ -16,8 +16,8 @@ use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_
 use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
 use crate::node::{
-    Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan, SchedulerPlan,
-    SchedulerProcess, TableSpec, UpdateFunction, check_target,
+    Cast, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan, SchedulerPlan, SchedulerProcess,
+    TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +81,7 @@ pub(super) fn run_job(
 pub(super) fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, begin_at: f64) -> Result<u8, Failure> {
     let facts = SummaryFacts {
         seconds: seconds_since_1970() - begin_at,
+        consistency: settings.consistency.to_string(),
         passes: settings.passes,
         nonzero_weights: end.nonzero_values,
         begin_at,
@@ -125,7 +126,8 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     let train = UnitPlan::new(&train_files, unit_bytes(&train_files, settings.workers))?;
     let test = UnitPlan::new(&test_files, unit_bytes(&test_files, settings.workers))?;
     let sequential = settings.consistency == ConsistencyOption::Sequential;
-    let workload = TrainWorkload::new(train, test, settings.passes, settings.workers, sequential, Arc::clone(progress));
+    let workload = TrainWorkload::new(train, test, settings.passes, settings.workers, sequential, Arc::clone(progress))
+        .with_delay(settings.consistency.policy());
     let hashed = train_files.iter().any(|file| matches!(file.format, Format::Criteo | Format::Vw));
     let problem = Problem {
         train_files,
@@ -134,7 +136,7 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
         test_reader,
         minibatch: settings.minibatch,
         bias_key: settings.bias.then_some(data_end),
-        sequential,
+        reports_figures: settings.consistency == ConsistencyOption::Auto,
     };
     let program = postcard::to_stdvec(&problem)
         .map_err(|error| Failure::new(ExitCode::Usage, format!("the learning problem does not encode: {error}")))?;
@@ -182,10 +184,7 @@ fn table(settings: &JobSettings, key_end: u64) -> Result<TableSpec, Failure> {
             l1: settings.l1,
             l2: settings.l2,
         }),
-        consistency: match settings.consistency {
-            ConsistencyOption::Eventual => Consistency::Eventual,
-            ConsistencyOption::Sequential => Consistency::Sequential,
-        },
+        consistency: settings.consistency.rule(),
         filters: settings.filters()?,
     })
 }

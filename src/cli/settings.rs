@@ -1,6 +1,7 @@
 //! Settings: options put together, checked, and complete.
 
-use super::options::{AlgorithmOption, ConsistencyOption, FormatOption, JobOptions, TransportOption, WorkerLossOption};
+use super::consistency::ConsistencyOption;
+use super::options::{AlgorithmOption, FormatOption, JobOptions, TransportOption, WorkerLossOption};
 use crate::error::{ExitCode, Failure};
 use crate::learn::data::{BITS_MAX, Format};
 use crate::limit;

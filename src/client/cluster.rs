@@ -135,7 +135,13 @@ impl Cluster {
     /// # Errors
     /// When the job has ended.
     pub fn wait_unit(&self) -> Result<Option<Unit>, ClientError> {
-        self.shared.wait_for(|inner| inner.assigned.take())
+        let mut inner = self.shared.enter();
+        let waited = inner.waited;
+        let unit = inner.wait_for(|inner| inner.assigned.take());
+        let without_work = inner.waited.saturating_sub(waited);
+        inner.waited = waited;
+        inner.without_work += without_work;
+        unit
     }
 
     /// Says that a unit is done, with the learning program's account of it. Call [`Cluster::settle`]
@@ -192,6 +198,8 @@ impl Cluster {
             lists_missed: traffic.keys_needed,
             links: inner.driver.transport().link_counts(),
             waited: inner.waited,
+            without_work: inner.without_work,
+            sending: inner.sending,
         }
     }
 

@@ -14,7 +14,7 @@
 use super::callback::Callbacks;
 use super::error::ClientError;
 use crate::id::Timestamp;
-use crate::node::{self, LinkCounts, Waker, Worker, WorkerDriver, WorkerEvent};
+use crate::node::{self, LinkCounts, OperationError, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,8 +42,12 @@ pub struct Statistics {
     pub lists_missed: u64,
     /// How the data of this worker and its servers travels now.
     pub links: LinkCounts,
-    /// Time spent waiting for answers.
+    /// Time spent waiting for answers of servers.
     pub waited: Duration,
+    /// Time spent waiting for the scheduler's next unit of work.
+    pub without_work: Duration,
+    /// Time spent on filters, frames and system calls of pushes and pulls that begin.
+    pub sending: Duration,
 }
 
 /// The driver and what its events have told so far.
@@ -54,6 +58,8 @@ pub(super) struct Inner {
     pub(super) ended: Option<Shutdown>,
     pub(super) waited: Duration,
     callbacks: Callbacks,
+    pub(super) without_work: Duration,
+    pub(super) sending: Duration,
     /// Whether the thread that polls is in the lobby.
     in_lobby: bool,
     /// Callers on the bench.
@@ -92,6 +98,8 @@ impl Shared {
             ended: None,
             waited: Duration::ZERO,
             callbacks: Callbacks::default(),
+            without_work: Duration::ZERO,
+            sending: Duration::ZERO,
             in_lobby: false,
             benched: 0,
             unchecked: 0,
@@ -372,6 +380,18 @@ impl Inner {
     /// The worker's state machine.
     pub(super) fn worker(&mut self) -> &mut Worker {
         self.driver.machine_mut()
+    }
+
+    /// Begins an operation, and sends what it has queued.
+    pub(super) fn send<O>(
+        &mut self,
+        begin: impl FnOnce(&mut Worker) -> Result<O, OperationError>,
+    ) -> Result<O, ClientError> {
+        let start = Instant::now();
+        let outcome = begin(self.worker());
+        self.flush();
+        self.sending += start.elapsed();
+        Ok(outcome?)
     }
 
     /// Sends what the last calls have queued.

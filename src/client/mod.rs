@@ -67,7 +67,7 @@ pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
 pub use crate::node::{
-    CallFunction, CallRun, ExactSum, Functions, LinkCounts, NodeConfig, Norms, Numbers, Offer, RowBlock, UpdateStep,
-    Workload,
+    CallFunction, CallRun, DelayPolicy, ExactSum, Functions, LinkCounts, NodeConfig, Norms, Numbers, Offer, RowBlock,
+    UpdateStep, Workload,
 };
-pub use crate::wire::{Bf16, Shutdown, Unit};
+pub use crate::wire::{Bf16, Consistency, Shutdown, Unit};

@@ -11,7 +11,7 @@ use crate::keyspace::KeyRange;
 use crate::memory::{Block, Pool, TxBuf, copy_counted};
 use crate::node;
 use crate::node::{Keys, OperationError, Request, Worker};
-use crate::wire::TableSpec;
+use crate::wire::{Consistency, TableSpec};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use zerocopy::IntoBytes;
@@ -20,7 +20,9 @@ use zerocopy::IntoBytes;
 pub struct Table<T> {
     shared: Arc<Shared>,
     pool: Arc<Pool>,
-    spec: TableSpec,
+    spec: Arc<TableSpec>,
+    /// A rule for the pulls of this handle.
+    consistency: Option<Consistency>,
     number: PhantomData<T>,
 }
 
@@ -29,7 +31,23 @@ impl<T: Number> Table<T> {
         if spec.dtype != T::DTYPE {
             return Err(ClientError::Type { table: spec.name, found: spec.dtype, wanted: T::DTYPE });
         }
-        Ok(Table { shared: Arc::clone(shared), pool: Arc::clone(pool), spec, number: PhantomData })
+        let (shared, pool, spec) = (Arc::clone(shared), Arc::clone(pool), Arc::new(spec));
+        Ok(Table { shared, pool, spec, consistency: None, number: PhantomData })
+    }
+
+    /// The same table, read by another rule: its pulls demand what `consistency` says, at this worker's
+    /// time. On an `Eventual` table nothing stronger is possible, for its writers do not tell their times.
+    #[must_use]
+    pub fn reading(&self, consistency: Consistency) -> Table<T> {
+        let (shared, pool, spec) = (Arc::clone(&self.shared), Arc::clone(&self.pool), Arc::clone(&self.spec));
+        Table { shared, pool, spec, consistency: Some(consistency), number: PhantomData }
+    }
+
+    /// The rule that this handle's pulls follow now; the scheduler may change a table's delay.
+    #[must_use]
+    pub fn consistency(&self) -> Consistency {
+        let now = || self.shared.enter().worker().consistency(self.spec.id);
+        self.consistency.or_else(now).unwrap_or(self.spec.consistency)
     }
 
     /// What the table is.
@@ -98,6 +116,21 @@ impl<T: Number> Table<T> {
         self.begin_pull(&self.request(self.whole(), Some(keys.keys()), after))
     }
 
+    /// Like [`Table::pull`], for the time that this worker has after `ahead` more ticks. None where that
+    /// pull would have to wait for this worker's own pushes: the delay is less than `ahead`, or there is
+    /// none. The delay is the table's, as it holds at this moment.
+    ///
+    /// # Errors
+    /// As [`Table::pull`].
+    pub fn pull_ahead(&self, keys: &KeyList, ahead: u32) -> Result<Option<Pending<Values<T>>>, ClientError> {
+        let request = Request { ahead, ..self.request(self.whole(), Some(keys.keys()), &[]) };
+        let timestamp = self.begin(|worker| match worker.may_pull_ahead(self.spec.id, ahead) {
+            true => worker.pull(node::now(), &request).map(Some),
+            false => Ok(None),
+        })?;
+        Ok(timestamp.map(|timestamp| Pending::new(&self.shared, timestamp)))
+    }
+
     /// Like [`Table::pull`], for keys that stay the caller's; see [`Table::push_slice`].
     ///
     /// # Errors
@@ -157,21 +190,15 @@ impl<T: Number> Table<T> {
     /// # Errors
     /// When the job has ended.
     pub fn tick(&self) -> Result<(), ClientError> {
-        let mut inner = self.shared.enter();
-        inner.worker().tick(node::now(), self.spec.id)?;
-        inner.flush();
-        Ok(())
+        self.shared.enter().send(|worker| worker.tick(node::now(), self.spec.id))
     }
 
-    /// Says that this worker pushes no more: under `Sequential` nobody waits for it any longer.
+    /// Says that this worker pushes no more: nobody waits for it any longer.
     ///
     /// # Errors
     /// When the job has ended.
     pub fn finish(&self) -> Result<(), ClientError> {
-        let mut inner = self.shared.enter();
-        inner.worker().finish(node::now(), self.spec.id)?;
-        inner.flush();
-        Ok(())
+        self.shared.enter().send(|worker| worker.finish(node::now(), self.spec.id))
     }
 
     pub(super) fn whole(&self) -> KeyRange {
@@ -179,7 +206,7 @@ impl<T: Number> Table<T> {
     }
 
     pub(super) fn request<'a>(&self, range: KeyRange, keys: Option<Keys>, after: &'a [Timestamp]) -> Request<'a> {
-        Request { table: self.spec.id, range, keys, after }
+        Request { table: self.spec.id, range, keys, after, consistency: self.consistency, ahead: 0 }
     }
 
     /// Keys in memory of the node's pool: the call returns before they are sent.
@@ -256,14 +283,9 @@ impl<T: Number> Table<T> {
     }
 
     /// Begins an operation when there is room for another one.
-    fn begin(
-        &self,
-        begin: impl FnOnce(&mut Worker) -> Result<Timestamp, OperationError>,
-    ) -> Result<Timestamp, ClientError> {
+    fn begin<O>(&self, begin: impl FnOnce(&mut Worker) -> Result<O, OperationError>) -> Result<O, ClientError> {
         let mut inner = self.shared.enter();
         inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
-        let timestamp = begin(inner.worker())?;
-        inner.flush();
-        Ok(timestamp)
+        inner.send(begin)
     }
 }

@@ -45,6 +45,11 @@ impl Window {
         }
     }
 
+    /// Bytes that the window holds elsewhere.
+    pub(super) fn heap_bytes(&self) -> usize {
+        if self.above.spilled() { self.above.capacity() * size_of::<u64>() } else { 0 }
+    }
+
     fn close_holes(&mut self) {
         let joined = self.above.iter().zip(self.floor..).take_while(|(timestamp, next)| *timestamp == next).count();
         self.floor += joined as u64;

@@ -21,8 +21,8 @@ pub struct Problem {
     pub minibatch: u32,
     /// Key of the feature that every row has; none without a bias.
     pub bias_key: Option<u64>,
-    /// Whether a minibatch's pull must see every push before it, and no other.
-    pub sequential: bool,
+    /// Whether workers tell their figures also between the ends of units.
+    pub reports_figures: bool,
 }
 
 /// One piece of work, as it travels in a unit's payload.

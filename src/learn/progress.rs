@@ -53,6 +53,19 @@ pub struct Progress {
     pub train_end: Option<Instant>,
     /// Whether the test has begun.
     pub testing: bool,
+    /// The delays that were in force, in order.
+    pub delays: Vec<DelayInForce>,
+}
+
+/// A bound on the delay, from a moment on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DelayInForce {
+    /// Seconds of training when it began.
+    pub seconds: f64,
+    /// The pass under way then, from 1.
+    pub pass: usize,
+    /// How many times a pull may miss.
+    pub delay_max: u32,
 }
 
 impl Progress {
@@ -67,6 +80,12 @@ impl Progress {
             WorkItem::EndTraining => {}
         }
         self.units.2 = units_in_pass;
+    }
+
+    /// Another bound on the delay is in force.
+    pub(super) fn on_delay(&mut self, delay_max: u32) {
+        let seconds = self.train_begin.map_or(0.0, |begin| begin.elapsed().as_secs_f64());
+        self.delays.push(DelayInForce { seconds, pass: self.passes.len().max(1), delay_max });
     }
 
     /// A worker told of a unit.

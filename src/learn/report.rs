@@ -23,6 +23,10 @@ pub struct WorkerFigures {
     pub links: LinkCounts,
     /// Seconds spent waiting for answers of servers.
     pub seconds_waiting: f64,
+    /// Seconds spent on filters, frames and system calls of pushes and pulls that begin.
+    pub seconds_sending: f64,
+    /// Seconds spent waiting for the scheduler's next unit of work.
+    pub seconds_without_work: f64,
     /// Seconds spent waiting for rows.
     pub seconds_reading: f64,
     /// Seconds spent on margins and gradients.
@@ -32,6 +36,21 @@ pub struct WorkerFigures {
 }
 
 impl WorkerFigures {
+    /// Seconds of waiting for answers of servers, computing, sending and reading.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.seconds_waiting + self.seconds_computing + self.seconds_sending + self.seconds_reading
+    }
+
+    /// The figures as they travel between the ends of units.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match postcard::to_stdvec(self) {
+            Ok(bytes) => bytes,
+            Err(error) => unreachable!("figures encode into memory: {error}"),
+        }
+    }
+
     /// Bytes of all requests to servers.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {

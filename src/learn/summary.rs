@@ -1,10 +1,13 @@
 //! What the user sees at the end: one table, and the same figures as one JSON object.
 
-use super::progress::{Pass, Progress};
+use super::progress::{DelayInForce, Pass, Progress};
 use super::report::WorkerFigures;
 use crate::client::LinkCounts;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+
+/// Latest changes of the delay that the table names one by one.
+const DELAYS_SHOWN: usize = 6;
 
 /// A finished job, as it is told to the user.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,8 @@ pub struct Summary {
 pub struct SummaryFacts {
     /// Seconds of the whole command so far.
     pub seconds: f64,
+    /// Which pushes a pull sees, as it was asked for.
+    pub consistency: String,
     /// Passes that were asked for.
     pub passes: u32,
     /// Weights that are not zero; none when no model was written.
@@ -34,6 +39,7 @@ impl Summary {
     pub fn new(progress: &Progress, facts: &SummaryFacts) -> Summary {
         let mut summary = Summary { fields: Map::new(), rows: Vec::new() };
         summary.add_training(progress, facts);
+        summary.add_delays(progress);
         summary.add_test(progress);
         summary.add_model(facts);
         summary.add_traffic(progress, facts);
@@ -56,11 +62,30 @@ impl Summary {
         let loss = progress.train_log_loss();
         self.add("examples", json!(progress.rows()), grouped(progress.rows()));
         self.add("passes", json!(progress.passes.len()), format!("{} of {}", progress.passes.len(), facts.passes));
+        self.add("consistency", json!(facts.consistency), facts.consistency.clone());
         self.add("train_log_loss", json!(loss), format!("{} (progressive, last pass)", decimals(loss, 5)));
         let each: Vec<Value> = progress.passes.iter().map(|pass| json!(pass.log_loss())).collect();
         self.fields.insert("pass_log_loss".to_owned(), Value::Array(each));
         if progress.bad_lines > 0 {
             self.add("bad_lines_skipped", json!(progress.bad_lines), grouped(progress.bad_lines));
+        }
+    }
+
+    /// Which delay was in force when.
+    fn add_delays(&mut self, progress: &Progress) {
+        let delays = &progress.delays;
+        let field = |delay: &DelayInForce| json!({ "seconds": delay.seconds, "pass": delay.pass, "delay_max": delay.delay_max });
+        self.fields.insert("delays".to_owned(), Value::Array(delays.iter().map(field).collect()));
+        if let [first, later @ ..] = &delays[..]
+            && !later.is_empty()
+        {
+            let left_out = later.len().saturating_sub(DELAYS_SHOWN);
+            let shown = later[left_out..].iter();
+            let shown =
+                shown.map(|delay| format!(", {} from {:.2} s (pass {})", delay.delay_max, delay.seconds, delay.pass));
+            let more = if left_out > 0 { format!(", {left_out} more") } else { String::new() };
+            self.rows
+                .push(("delay in force".to_owned(), format!("{}{more}{}", first.delay_max, shown.collect::<String>())));
         }
     }
 
@@ -119,12 +144,13 @@ impl Summary {
             self.rows.push((
                 format!("worker {rank}"),
                 format!(
-                    "{} examples, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, reading {:.2} s",
+                    "{} examples, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, sending {:.2} s, reading {:.2} s",
                     grouped(rows),
                     megabytes(worker.bytes_pushed),
                     megabytes(worker.bytes_pulled),
                     worker.seconds_computing,
                     worker.seconds_waiting,
+                    worker.seconds_sending,
                     worker.seconds_reading
                 ),
             ));
@@ -136,6 +162,8 @@ impl Summary {
                 "bytes_pulled": worker.bytes_pulled,
                 "seconds_computing": worker.seconds_computing,
                 "seconds_waiting": worker.seconds_waiting,
+                "seconds_sending": worker.seconds_sending,
+                "seconds_without_work": worker.seconds_without_work,
                 "seconds_reading": worker.seconds_reading,
             }));
         }

@@ -1,9 +1,10 @@
 //! The worker of logistic regression: draws units, pulls the weights of a minibatch's keys, pushes
 //! its gradient.
 //!
-//! A reader thread delivers minibatches ahead. While one minibatch is computed, the pull of the next
-//! is in flight; under `Sequential`, where a pull must see the push before it, they take turns. Two
-//! units are kept in hand, so that the reader is not idle while the scheduler is asked. A unit is
+//! A reader thread delivers minibatches ahead. While one minibatch is computed, the pulls of later ones
+//! are in flight: of the next one under `Eventual`; of as many as the delay allows under `BoundedDelay`,
+//! each demanding what its own time demands; of none under `Sequential`, where a pull must see the push
+//! before it. Two units are kept in hand, so that the reader is not idle while the scheduler is asked. A unit is
 //! reported as done when every push of it is acknowledged.
 
 use super::config::{Problem, WEIGHTS, WorkItem, minibatch_rows};
@@ -12,7 +13,7 @@ use super::error::LearnError;
 use super::logistic;
 use super::metric::{ScoreCount, Scores};
 use super::report::{SCORES_MAX, UnitReport, WorkerFigures};
-use crate::client::{ClientError, Cluster, KeyList, Pending, Table, Unit, Values};
+use crate::client::{ClientError, Cluster, Consistency, KeyList, Pending, Table, Unit, Values};
 use crate::error::Classify;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Units in hand, the one under way included.
 const UNITS_IN_HAND: usize = 2;
+/// Most minibatches whose pulls are in flight while one is computed, whatever the delay.
+const AHEAD_MAX: usize = 64;
+/// How often figures are told between the ends of units.
+const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
 /// Rows of a minibatch that is only scored.
 const TEST_ROWS: usize = 2048;
 
@@ -54,11 +59,14 @@ struct Worker<'a> {
     train: ReadAhead,
     test: Option<ReadAhead>,
     queue: VecDeque<(u64, WorkItem)>,
-    in_flight: Option<InFlight>,
+    /// Oldest first.
+    in_flight: VecDeque<InFlight>,
     report: UnitReport,
     scores: Scores,
     bad_lines_told: u64,
     figures: WorkerFigures,
+    /// When the figures were told last, except at the end of a unit.
+    told_at: Instant,
     done: bool,
 }
 
@@ -85,11 +93,12 @@ impl<'a> Worker<'a> {
             train,
             test,
             queue: VecDeque::new(),
-            in_flight: None,
+            in_flight: VecDeque::new(),
             report: UnitReport::default(),
             scores: Scores::default(),
             bad_lines_told: 0,
             figures: WorkerFigures::default(),
+            told_at: Instant::now(),
             done: false,
         })
     }
@@ -140,36 +149,39 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Reads the next minibatch and asks for its weights, then works on the one before.
+    /// Works on the oldest minibatch in flight, or reads the next one and asks for its weights.
     fn advance(&mut self) -> Result<(), LearnError> {
-        let is_test = self.reads_test();
-        let Some(next) = self.receive(is_test)? else {
-            // Nothing is read yet: meanwhile finish what is in flight.
-            return self.finish_in_flight();
-        };
-        if self.problem.sequential {
-            self.finish_in_flight()?;
+        if self.in_flight.len() > self.ahead_max() {
+            return self.complete_oldest();
         }
-        let next = self.begin(next, is_test)?;
-        let before = self.in_flight.replace(next);
-        match before {
-            Some(before) => self.complete(before),
-            None if self.problem.sequential => self.finish_in_flight(),
-            None => Ok(()),
+        let is_test = self.reads_test();
+        match self.receive(is_test)? {
+            Some(next) => self.begin(next, is_test),
+            // Nothing is read yet: meanwhile work on what is in flight.
+            None => self.complete_oldest(),
+        }
+    }
+
+    /// How many minibatches may be in flight while one is computed.
+    fn ahead_max(&self) -> usize {
+        match self.table.consistency() {
+            Consistency::Sequential => 0,
+            Consistency::Eventual => 1,
+            Consistency::BoundedDelay { delay_max } => (delay_max as usize).min(AHEAD_MAX),
         }
     }
 
     /// Whether the reader's next rows are test rows: those of the first unit that is not read to its end.
     fn reads_test(&self) -> bool {
-        let ended = self.in_flight.as_ref().filter(|in_flight| in_flight.progress.is_last).map(|last| last.unit);
-        let mut ahead = self.queue.iter().filter(|(unit, _)| Some(*unit) != ended);
+        let is_read = |unit: u64| self.in_flight.iter().any(|ahead| ahead.unit == unit && ahead.progress.is_last);
+        let mut ahead = self.queue.iter().filter(|(unit, _)| !is_read(*unit));
         matches!(ahead.next(), Some((_, WorkItem::Test { .. })))
     }
 
     /// The next minibatch. Does not wait while something is in flight that could be worked on.
     fn receive(&mut self, is_test: bool) -> Result<Option<UnitBatch>, LearnError> {
         let reader = if is_test { self.test.as_ref().unwrap_or(&self.train) } else { &self.train };
-        if self.in_flight.is_some() {
+        if !self.in_flight.is_empty() {
             return Ok(reader.receive_timeout(Duration::ZERO)?);
         }
         let start = Instant::now();
@@ -178,20 +190,29 @@ impl<'a> Worker<'a> {
         Ok(Some(batch))
     }
 
-    fn begin(&mut self, next: UnitBatch, is_test: bool) -> Result<InFlight, LearnError> {
+    fn begin(&mut self, next: UnitBatch, is_test: bool) -> Result<(), LearnError> {
         let mut batch = next.batch;
         self.report.bad_lines += next.bad_lines.saturating_sub(self.bad_lines_told);
         self.bad_lines_told = self.bad_lines_told.max(next.bad_lines);
         let mut keys = std::mem::take(&mut batch.unique);
         keys.extend(self.problem.bias_key);
         let keys = KeyList::new(keys)?;
-        let weights = self.table.pull(&keys)?;
-        Ok(InFlight { unit: next.unit, batch, keys, weights, progress: next.progress, is_test })
+        let weights = loop {
+            // A minibatch that is scored ends no time, and neither do those before it.
+            let ahead = if is_test { 0 } else { self.in_flight.len() };
+            match self.table.pull_ahead(&keys, u32::try_from(ahead).unwrap_or(u32::MAX))? {
+                Some(weights) => break weights,
+                // The delay has become shorter.
+                None => self.complete_oldest()?,
+            }
+        };
+        self.in_flight.push_back(InFlight { unit: next.unit, batch, keys, weights, progress: next.progress, is_test });
+        Ok(())
     }
 
-    fn finish_in_flight(&mut self) -> Result<(), LearnError> {
-        match self.in_flight.take() {
-            Some(in_flight) => self.complete(in_flight),
+    fn complete_oldest(&mut self) -> Result<(), LearnError> {
+        match self.in_flight.pop_front() {
+            Some(oldest) => self.complete(oldest),
             None => Ok(()),
         }
     }
@@ -204,13 +225,11 @@ impl<'a> Worker<'a> {
             let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             self.figures.first_pull_at = since_1970.ok().map(|elapsed| elapsed.as_secs_f64());
         }
-        let start = Instant::now();
         if is_test {
             self.score(&batch, &weights);
         } else {
             self.learn(&batch, &keys, &weights)?;
         }
-        self.figures.seconds_computing += start.elapsed().as_secs_f64();
         let reader = if is_test { self.test.as_ref().unwrap_or(&self.train) } else { &self.train };
         reader.recycle(batch);
         if progress.is_last { self.end_unit(unit, progress) } else { Ok(()) }
@@ -220,24 +239,36 @@ impl<'a> Worker<'a> {
         if batch.row_count() == 0 {
             return Ok(());
         }
+        let start = Instant::now();
         let mut gradient = self.table.values(keys.len());
         self.report.loss_sum += logistic::gradient(batch, self.problem.bias_key.is_some(), weights, &mut gradient);
+        self.figures.seconds_computing += start.elapsed().as_secs_f64();
         self.report.rows += batch.row_count() as u64;
         // The driver keeps the push until it is acknowledged; `settle` waits for all of them.
         drop(self.table.push(keys, gradient)?);
-        Ok(self.table.tick()?)
+        self.table.tick()?;
+        if self.problem.reports_figures && self.told_at.elapsed() >= FIGURES_INTERVAL {
+            self.told_at = Instant::now();
+            let figures = self.figures();
+            self.cluster.report_progress(figures.encode());
+        }
+        Ok(())
     }
 
     fn score(&mut self, batch: &LocalBatch, weights: &[f32]) {
+        let start = Instant::now();
         let bias = self.problem.bias_key.and(weights.last()).copied().unwrap_or(0.0);
         for row in 0..batch.row_count() {
             self.scores.add(logistic::margin(batch, row, weights) + bias, batch.labels[row]);
         }
+        self.figures.seconds_computing += start.elapsed().as_secs_f64();
         self.report.rows += batch.row_count() as u64;
     }
 
     fn end_training(&mut self, unit: u64) -> Result<(), LearnError> {
-        self.finish_in_flight()?;
+        while !self.in_flight.is_empty() {
+            self.complete_oldest()?;
+        }
         self.table.finish()?;
         self.end_unit(unit, UnitProgress { is_last: true, rows_total: None })
     }
@@ -273,6 +304,8 @@ impl<'a> Worker<'a> {
         self.figures.lists_missed = statistics.lists_missed;
         self.figures.links = statistics.links;
         self.figures.seconds_waiting = statistics.waited.as_secs_f64();
+        self.figures.seconds_sending = statistics.sending.as_secs_f64();
+        self.figures.seconds_without_work = statistics.without_work.as_secs_f64();
         self.figures
     }
 }

@@ -8,10 +8,10 @@
 use super::config::WorkItem;
 use super::data::{UnitCursor, UnitPlan};
 use super::progress::Progress;
-use super::report::UnitReport;
-use crate::client::{Offer, Shutdown, Unit, Workload};
+use super::report::{UnitReport, WorkerFigures};
+use crate::client::{DelayPolicy, Offer, Shutdown, Unit, Workload};
 use crate::error::ExitCode;
-use crate::id::WriterId;
+use crate::id::{TableId, WriterId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +44,9 @@ pub struct TrainWorkload {
     open: BTreeMap<u64, (WriterId, WorkItem)>,
     next_unit: u64,
     stopped: bool,
+    delay: DelayPolicy,
+    /// The figures by which the delay was last chosen.
+    told: BTreeMap<WriterId, WorkerFigures>,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -69,7 +72,25 @@ impl TrainWorkload {
             open: BTreeMap::new(),
             next_unit: 0,
             stopped: false,
+            delay: DelayPolicy::Fixed(0),
+            told: BTreeMap::new(),
             progress,
+        }
+    }
+
+    /// The same pool, with a rule for the delay of a table that has one.
+    #[must_use]
+    pub fn with_delay(self, delay: DelayPolicy) -> TrainWorkload {
+        TrainWorkload { delay, ..self }
+    }
+
+    /// Chooses the delay by a worker's latest figures and by what is done.
+    fn choose_delay(&mut self, worker: WriterId, now: WorkerFigures) {
+        let before = self.told.insert(worker, now).unwrap_or_default();
+        self.delay.on_waited(now.seconds_waiting - before.seconds_waiting, now.seconds() - before.seconds());
+        let (_, done, in_pass) = self.figures().units;
+        if let Some(units) = in_pass.map(|units| units * u64::from(self.passes)).filter(|&units| units > 0) {
+            self.delay.on_done(done as f64 / units as f64);
         }
     }
 
@@ -157,6 +178,7 @@ impl Workload for TrainWorkload {
         self.figures()
             .on_report(worker, &item, &report)
             .map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })?;
+        self.choose_delay(worker, report.figures);
         if report.last {
             self.open.remove(&unit);
             self.end_unit(worker, &item, report.ended_rows);
@@ -164,9 +186,22 @@ impl Workload for TrainWorkload {
         Ok(())
     }
 
-    fn progress(&mut self, _: WriterId, _: &[u8]) {}
+    fn progress(&mut self, worker: WriterId, report: &[u8]) {
+        // An unreadable one is of no account: the next comes soon, and the unit's own is checked.
+        if let Ok(figures) = postcard::from_bytes(report) {
+            self.choose_delay(worker, figures);
+        }
+    }
 
     fn stop(&mut self) {
         self.stopped = true;
+    }
+
+    fn delay(&mut self, _table: TableId) -> Option<u32> {
+        Some(self.delay.delay_max())
+    }
+
+    fn on_delay_in_force(&mut self, _table: TableId, delay_max: u32) {
+        self.figures().on_delay(delay_max);
     }
 }

@@ -38,7 +38,7 @@ pub use thread::start_thread;
 pub use time::now;
 pub use worker::{WorkerDriver, open_worker};
 
-pub use crate::protocol::scheduler::{Cast, Offer, Workload};
+pub use crate::protocol::scheduler::{Cast, DelayPolicy, Offer, Workload};
 pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
 pub use crate::store::{CallFunction, CallRun, ExactSum, Functions, Norms, Numbers, RowBlock, UpdateStep};
 pub use crate::transport::Waker;

@@ -8,7 +8,7 @@ use super::error::WireError;
 use super::frame::{RxFrame, TxFrame};
 use super::header::{Header, Kind};
 use super::table_spec::TableSpec;
-use crate::id::NodeId;
+use crate::id::{NodeId, TableId, Time, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::memory::TxBuf;
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,52 @@ pub enum ControlMessage {
     Shutdown(Shutdown),
     /// Node to scheduler: heard of the end, leaving.
     Goodbye,
+    /// Scheduler to shard: a writer is gone, or is back. Said again until heard.
+    Writer {
+        /// Counts what this shard is told of writers, without a gap.
+        sequence: u64,
+        /// Whom it is about.
+        writer: WriterId,
+        /// What it does.
+        change: WriterChange,
+    },
+    /// Shard to scheduler: everything about writers up to this is done.
+    WriterHeard {
+        /// The last that is.
+        sequence: u64,
+    },
+    /// Scheduler to worker: pulls that begin from now on may miss so much. Said again until heard.
+    Delay {
+        /// Counts the changes of all tables.
+        sequence: u64,
+        /// The table.
+        table: TableId,
+        /// How many times a pull may miss.
+        delay_max: u32,
+    },
+    /// Worker to scheduler: no pull by an earlier delay is under way any more.
+    DelayHeard {
+        /// The change's.
+        sequence: u64,
+        /// The table.
+        table: TableId,
+    },
+}
+
+/// What becomes of a writer. `Sequential` tables wait for it all the same: who takes its work over pushes
+/// under its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriterChange {
+    /// Nobody waits for what it does at this time and after.
+    Left {
+        /// The first time that does not count.
+        from_time: Time,
+    },
+    /// It had left, and is waited for again.
+    Joined {
+        /// The first time that counts.
+        from_time: Time,
+    },
 }
 
 impl ControlMessage {

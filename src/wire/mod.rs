@@ -30,6 +30,7 @@ pub use bf16::Bf16;
 pub use call_body::CallBody;
 pub use control::{
     Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
+    WriterChange,
 };
 pub use dependency::{Dependencies, Dependency};
 pub use dtype::DType;

@@ -3,7 +3,7 @@
 use super::dtype::DType;
 use super::filters::Filters;
 use super::user_update::UserUpdate;
-use crate::id::TableId;
+use crate::id::{TableId, Time};
 use crate::limit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -186,13 +186,42 @@ pub struct Prox {
     pub l2: f32,
 }
 
-/// Which pushes a pull must see.
+/// Which pushes a pull must see. A pull at a writer's time t demands that every writer has ended all
+/// times below a bound, the bound itself not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Consistency {
-    /// All pushes of all writers before the pull's time, and no others (BSP).
+    /// All pushes of all writers before t, and no others (BSP).
     Sequential,
     /// Whatever has arrived (async).
     Eventual,
+    /// At least all pushes of all writers before t - `delay_max` (SSP). With 0 a pull waits exactly as
+    /// under `Sequential`, but may see later pushes too, for they are applied as they arrive.
+    BoundedDelay {
+        /// How many times a pull may miss.
+        delay_max: u32,
+    },
+}
+
+impl Consistency {
+    /// The demand of a pull at a time: every time below it must be ended by every writer.
+    #[must_use]
+    pub fn demand(self, time: Time) -> Time {
+        match self {
+            Consistency::Sequential => time,
+            Consistency::BoundedDelay { delay_max } => Time(time.0.saturating_sub(delay_max)),
+            Consistency::Eventual => Time(0),
+        }
+    }
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Consistency::Sequential => f.write_str("sequential"),
+            Consistency::Eventual => f.write_str("eventual"),
+            Consistency::BoundedDelay { delay_max } => write!(f, "bounded:{delay_max}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -208,5 +237,13 @@ mod tests {
         let adam = UpdateFunction::Adam(Adam { rate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 0.01 });
         assert_eq!(words(adam), "adam with rate 0.001, beta1 0.9, beta2 0.999, epsilon 0.01");
         assert_eq!(words(UpdateFunction::Prox(Prox { rate: 1.0, l1: 0.5, l2: 0.0 })), "prox with rate 1, l1 0.5, l2 0");
+    }
+
+    #[test]
+    fn a_delay_bound_is_taken_from_the_time_and_never_below_the_first() {
+        let bounded = |delay_max| Consistency::BoundedDelay { delay_max };
+        assert_eq!([0, 3, 7, 8].map(|delay| bounded(delay).demand(Time(7)).0), [7, 4, 0, 0]);
+        assert_eq!(Consistency::Sequential.demand(Time(7)), bounded(0).demand(Time(7)));
+        assert_eq!(Consistency::Eventual.demand(Time(7)), Time(0));
     }
 }

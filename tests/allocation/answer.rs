@@ -31,7 +31,7 @@ fn small_requests_are_answered_in_the_round_that_reads_them() {
     let range = KeyRange::new(0, 1000);
     for count in [1, 100] {
         let keys = Keys::immutable(TxBuf::from_vec((0..count).collect::<Vec<u64>>()));
-        let request = Request { table: TableId(0), range, keys: Some(keys.clone()), after: &[] };
+        let request = Request { table: TableId(0), range, keys: Some(keys.clone()), after: &[], ..Request::default() };
         pair.push(range, Some(&keys), TxBuf::from_vec(vec![1.0f32; count as usize]));
         for _ in 0..TIMES {
             let values = TxBuf::from_vec(vec![1.0f32; count as usize]);

@@ -117,7 +117,7 @@ impl Machines {
     }
 
     fn request<'a>(keys: Option<&Keys>, range: KeyRange) -> Request<'a> {
-        Request { table: TableId(0), range, keys: keys.cloned(), after: &[] }
+        Request { table: TableId(0), range, keys: keys.cloned(), after: &[], ..Request::default() }
     }
 
     /// Pushes this number to every key.

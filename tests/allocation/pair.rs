@@ -71,7 +71,7 @@ impl Pair {
 
     /// Pushes, and waits for the acknowledgement.
     pub(crate) fn push(&mut self, range: KeyRange, keys: Option<&Keys>, values: TxBuf) -> Copied {
-        let request = Request { table: TableId(0), range, keys: keys.cloned(), after: &[] };
+        let request = Request { table: TableId(0), range, keys: keys.cloned(), after: &[], ..Request::default() };
         let _ = take_copied_bytes();
         let push = self.worker.machine_mut().push(now(), &request, values).expect("fits");
         self.worker.flush(now());
@@ -82,7 +82,7 @@ impl Pair {
 
     /// Pulls, and looks at the values.
     pub(crate) fn pull(&mut self, range: KeyRange, keys: Option<&Keys>, look: impl FnOnce(&[f32])) -> Copied {
-        let request = Request { table: TableId(0), range, keys: keys.cloned(), after: &[] };
+        let request = Request { table: TableId(0), range, keys: keys.cloned(), after: &[], ..Request::default() };
         let _ = take_copied_bytes();
         let pull = self.worker.machine_mut().pull(now(), &request).expect("fits");
         self.worker.flush(now());

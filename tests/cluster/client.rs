@@ -39,7 +39,7 @@ pub(crate) struct Job {
 const SHARDS: u8 = 2;
 
 impl Job {
-    fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
+    pub(crate) fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
         Job::start_with(tables, servers, workers, Functions::default())
     }
 

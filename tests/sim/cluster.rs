@@ -63,7 +63,7 @@ impl Cluster {
     pub(crate) fn new(plan: &Plan) -> Cluster {
         let network = SimNetwork::new(plan.seed, plan.faults.clone());
         let pool = Pool::unbounded();
-        let (work, units) = PoolOfWork::new(plan.units, plan.eager || plan.seed.is_multiple_of(2));
+        let (work, units) = PoolOfWork::new(plan.units, plan.eager || plan.seed.is_multiple_of(2), plan.delays.clone());
         let cast = Cast { shards: plan.shards.clone(), workers: plan.workers, replicas: 0 };
         let job = JobConfig { tables: plan.tables.clone(), writers: plan.workers, program: vec![7] };
         let scheduler = Scheduler::new(Nanos(0), identity(NodeId::SCHEDULER, 1), &cast, job, Box::new(work));
@@ -98,6 +98,7 @@ impl Cluster {
         let mut machine = Server::new(self.now, identity, address, host, "scheduler", Arc::clone(&self.pool));
         machine.limit_key_cache(self.plan.key_cache_bytes);
         let mut driver = on(&self.network, &self.pool, self.now, shard, incarnation, machine);
+        driver.transport_mut().answers_early = self.plan.answers_early;
         driver.flush(self.now);
         self.gone.retain(|&gone| gone != shard);
         self.servers.insert(shard, ServerNode { driver, committed: vec![None; self.plan.tables.len()] });
@@ -206,6 +207,11 @@ impl Cluster {
                 SchedulerEvent::Ended(shutdown) => {
                     assert!(self.ends.insert(NodeId::SCHEDULER, (now, shutdown)).is_none(), "it ends twice");
                 }
+            }
+        }
+        for table in (0..self.plan.tables.len()).filter(|&table| self.plan.delay(table).is_some()) {
+            if let Some(delay_max) = node.driver.machine().delay_in_force(TableId(table as u16)) {
+                self.oracle.delay_in_force(table, delay_max);
             }
         }
         if node.work_finished && all_idle && !node.ending {

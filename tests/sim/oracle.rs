@@ -3,13 +3,16 @@
 //! * Eventual tables: for each number, what was acknowledged when the pull began <= the answer <=
 //!   what was sent when it came. Numbers are whole and not negative. A push that depends on another
 //!   adds `HIGH`, so an answer's upper half never exceeds its lower half.
+//! * Bounded tables: a sum tells whose push of which time is in it. All of the times below the pull's
+//!   demand are, each as often as it was made, and none that was not made yet. The demand is computed
+//!   from the smallest bound that the scheduler said to be in force while the pull was under way.
 //! * Sequential tables: the exact bits after all steps before the pull's time, summed in the order
 //!   of writers and their pushes.
 
 use crate::number;
-use crate::plan::{HIGH, Part, Plan};
-use parashard::id::WriterId;
-use parashard::wire::DType;
+use crate::plan::{HIGH, PUSHES_MAX, Part, Plan, digit};
+use parashard::id::{Time, WriterId};
+use parashard::wire::{Consistency, DType};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -26,6 +29,29 @@ enum TableOracle {
     Eventual(BTreeMap<u64, Vec<Sums>>),
     /// The rows before each time; the last is the final state.
     Sequential(Vec<Rows>),
+    Bounded(Bounded),
+}
+
+/// What is known of a bounded table.
+struct Bounded {
+    last: Rows,
+    /// How often each key is pushed to, by writer and time.
+    due: BTreeMap<(WriterId, u32), BTreeMap<u64, u64>>,
+    /// The times that writers have reached.
+    reached: BTreeMap<WriterId, u32>,
+    /// All bounds that were in force, in order.
+    bounds: Vec<u32>,
+}
+
+/// A pull of a bounded table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BoundedPull {
+    /// The time that it is for.
+    pub(crate) time: u32,
+    /// The rule of its own.
+    pub(crate) rule: Option<Consistency>,
+    /// Place of the bound that was in force when it began.
+    place: usize,
 }
 
 /// What is known of all tables.
@@ -33,6 +59,10 @@ pub(crate) struct Oracle {
     plan: Plan,
     tables: Vec<TableOracle>,
     pub(crate) pulls_checked: u64,
+    /// Of these, how many had a rule of their own.
+    pub(crate) overrides_checked: u64,
+    /// How often another bound was in force.
+    pub(crate) delay_changes: u64,
 }
 
 /// What an eventual pull must at least see, one number for each element of each key.
@@ -40,11 +70,13 @@ pub(crate) type Floor = Vec<i64>;
 
 impl Oracle {
     pub(crate) fn new(plan: &Plan) -> Oracle {
-        let table = |index| match plan.is_sequential(index) {
-            true => TableOracle::Sequential(states(plan, index)),
-            false => TableOracle::Eventual(BTreeMap::new()),
+        let table = |index: usize| match plan.tables[index].consistency {
+            Consistency::Sequential => TableOracle::Sequential(states(plan, index)),
+            Consistency::BoundedDelay { delay_max } => TableOracle::Bounded(Bounded::new(plan, index, delay_max)),
+            Consistency::Eventual => TableOracle::Eventual(BTreeMap::new()),
         };
-        Oracle { tables: (0..plan.tables.len()).map(table).collect(), plan: plan.clone(), pulls_checked: 0 }
+        let tables = (0..plan.tables.len()).map(table).collect();
+        Oracle { tables, plan: plan.clone(), pulls_checked: 0, overrides_checked: 0, delay_changes: 0 }
     }
 
     fn shape(&self, table: usize) -> (DType, usize) {
@@ -125,11 +157,50 @@ impl Oracle {
         self.pulls_checked += 1;
     }
 
+    /// The scheduler says which bound of a table is in force.
+    pub(crate) fn delay_in_force(&mut self, table: usize, delay_max: u32) {
+        let TableOracle::Bounded(bounded) = &mut self.tables[table] else { return };
+        if bounded.bounds.last() != Some(&delay_max) {
+            bounded.bounds.push(delay_max);
+            self.delay_changes += 1;
+        }
+    }
+
+    /// A writer is at this time of a bounded table.
+    pub(crate) fn reached(&mut self, table: usize, writer: WriterId, time: u32) {
+        if let TableOracle::Bounded(bounded) = &mut self.tables[table] {
+            bounded.reached.insert(writer, time);
+        }
+    }
+
+    /// A pull for `time` begins.
+    pub(crate) fn bounded_pull(&self, table: usize, time: u32, rule: Option<Consistency>) -> BoundedPull {
+        let TableOracle::Bounded(bounded) = &self.tables[table] else { panic!("table {table} is not bounded") };
+        BoundedPull { time, rule, place: bounded.bounds.len() - 1 }
+    }
+
+    /// Checks the answer to a pull of a bounded table.
+    pub(crate) fn check_bounded(&mut self, table: usize, part: &Part, pull: BoundedPull, answer: &[u8]) {
+        let (dtype, width) = self.shape(table);
+        let TableOracle::Bounded(bounded) = &self.tables[table] else { panic!("table {table} is not bounded") };
+        let delay_max = bounded.bounds[pull.place..].iter().copied().min().expect("one is in force");
+        let demand = pull.rule.unwrap_or(Consistency::BoundedDelay { delay_max }).demand(Time(pull.time)).0;
+        let numbers = number::decode(dtype, answer);
+        for (key, found) in part.keys().iter().zip(numbers.chunks(width)) {
+            for &found in found {
+                bounded.check(table, *key, demand, number::to_whole(dtype, found) as u64, pull);
+            }
+        }
+        self.pulls_checked += 1;
+        self.overrides_checked += u64::from(pull.rule.is_some());
+    }
+
     /// The exact rows when everything is done.
     pub(crate) fn final_rows(&self, table: usize) -> Rows {
         let dtype = self.shape(table).0;
         match &self.tables[table] {
             TableOracle::Sequential(states) => states[states.len() - 1].clone(),
+            TableOracle::Bounded(bounded) => bounded.last.clone(),
             TableOracle::Eventual(rows) => {
                 let bits = |sums: &Vec<Sums>| {
                     let settled = sums.iter().all(|sums| sums.sent == sums.acknowledged);
@@ -138,6 +209,36 @@ impl Oracle {
                 };
                 rows.iter().map(|(&key, sums)| (key, bits(sums))).collect()
             }
+        }
+    }
+}
+
+impl Bounded {
+    fn new(plan: &Plan, table: usize, delay_max: u32) -> Bounded {
+        let last = states(plan, table).pop().expect("the first state");
+        let mut due = BTreeMap::new();
+        for writer in (0..plan.workers).map(WriterId) {
+            for time in 0..plan.steps(table, writer) {
+                let counts: &mut BTreeMap<u64, u64> = due.entry((writer, time)).or_default();
+                let pushes = plan.step(table, writer, time);
+                let keys = pushes.iter().flat_map(|push| push.part.keys());
+                keys.for_each(|key| *counts.entry(key).or_default() += 1);
+            }
+        }
+        Bounded { last, due, reached: BTreeMap::new(), bounds: vec![delay_max] }
+    }
+
+    fn check(&self, table: usize, key: u64, demand: u32, found: u64, pull: BoundedPull) {
+        for (&(writer, time), counts) in &self.due {
+            let due = counts.get(&key).copied().unwrap_or(0);
+            let count = found >> digit(writer, time) & PUSHES_MAX;
+            let is_made = self.reached.get(&writer).is_some_and(|&reached| time <= reached);
+            assert!(
+                count == due || count < due && time >= demand,
+                "table {table} key {key}: {pull:?} demands all times below {demand}, \
+                 the answer holds {count} of {due} pushes of {writer} at time {time}"
+            );
+            assert!(count == 0 || is_made, "table {table} key {key}: {writer} has not reached time {time}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a seed means: the cluster, its tables, what each writer does, and what goes wrong.
 //!
-//! What writers do to sequential tables depends on the seed, table, writer and time alone; so the
+//! What writers do to sequential and bounded tables depends on the seed, table, writer and time alone; so the
 //! same work can be done by another cluster.
 
 use crate::number;
@@ -20,6 +20,16 @@ const LARGE_KEYS: u64 = 90_000;
 /// Added by a push that depends on an earlier one; far above what others add.
 pub(crate) const HIGH: i64 = 1 << 32;
 
+/// Times of one writer, at most.
+pub(crate) const STEPS_MAX: u32 = 6;
+/// Pushes of one writer at one time, at most: two bits count them.
+pub(crate) const PUSHES_MAX: u64 = 3;
+
+/// The first of the two bits that count the pushes of one writer at one time; all writers' fit an f64.
+pub(crate) fn digit(writer: WriterId, time: u32) -> u32 {
+    2 * (writer.0 * STEPS_MAX + time)
+}
+
 /// Everything about one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -37,6 +47,10 @@ pub(crate) struct Plan {
     pub(crate) slow: Option<NodeId>,
     /// Whether shards are given a task before work begins.
     pub(crate) begins_with_task: bool,
+    /// The delays that the scheduler wants of bounded tables, in turn; none where they stay.
+    pub(crate) delays: Vec<u32>,
+    /// A planted fault: shards answer pulls one time too early.
+    pub(crate) answers_early: bool,
     /// What each shard may keep of key lists: nothing, one or two, all.
     pub(crate) key_cache_bytes: usize,
 }
@@ -77,6 +91,8 @@ impl Plan {
             eager: random.happens(0.3),
             think_max: random.duration(Duration::from_micros(500), Duration::from_millis(12)),
             begins_with_task: random.happens(0.3),
+            delays: delays(&mut random),
+            answers_early: false,
             key_cache_bytes: [0, 2000, 8000, 1 << 30, 1 << 30][random.below(5) as usize],
             faults: faults(&mut random, &nodes),
             shards,
@@ -105,16 +121,25 @@ impl Plan {
         SimRandom::new(purpose.iter().fold(self.seed, mix))
     }
 
-    pub(crate) fn is_sequential(&self, table: usize) -> bool {
-        self.tables[table].consistency == Consistency::Sequential
+    pub(crate) fn is_eventual(&self, table: usize) -> bool {
+        self.tables[table].consistency == Consistency::Eventual
+    }
+
+    /// The delay that a bounded table begins with.
+    pub(crate) fn delay(&self, table: usize) -> Option<u32> {
+        match self.tables[table].consistency {
+            Consistency::BoundedDelay { delay_max } => Some(delay_max),
+            _ => None,
+        }
     }
 
     /// Number of times at which the writer may push to the table; then it has finished.
     pub(crate) fn steps(&self, table: usize, writer: WriterId) -> u32 {
-        1 + self.random(&[1, table as u64, u64::from(writer.0)]).below(6) as u32
+        1 + self.random(&[1, table as u64, u64::from(writer.0)]).below(u64::from(STEPS_MAX)) as u32
     }
 
-    /// What the writer pushes at one time of a sequential table.
+    /// What the writer pushes at one time of a sequential or bounded table. To a bounded table it pushes
+    /// numbers that tell writer and time in every sum of them.
     pub(crate) fn step(&self, table: usize, writer: WriterId, time: u32) -> Vec<StepPush> {
         let spec = &self.tables[table];
         let mut random = self.random(&[2, table as u64, u64::from(writer.0), u64::from(time)]);
@@ -122,12 +147,13 @@ impl Plan {
             let part = part_of(spec, random);
             let count = part.keys().len() * usize::from(spec.width);
             let number = |_| match spec.dtype {
+                dtype if self.delay(table).is_some() => number::whole(dtype, 1 << digit(writer, time)),
                 DType::I64 | DType::U32 => 1 + random.below(9),
                 dtype => number::near(dtype, (random.below(2001) as f64 - 1000.0) / 7.3),
             };
             StepPush { part, numbers: (0..count).map(number).collect() }
         };
-        let count = random.below(4);
+        let count = random.below(PUSHES_MAX + 1);
         (0..count).map(|_| push(&mut random)).collect()
     }
 }
@@ -163,7 +189,11 @@ fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
             (false, true) => DENSE_KEYS,
             (false, false) => [UNIVERSE, 1000, 1 << 20, u64::MAX][random.below(4) as usize],
         };
-        let consistency = if random.happens(0.5) { Consistency::Sequential } else { Consistency::Eventual };
+        let consistency = match random.below(10) {
+            0..3 => Consistency::Sequential,
+            3..7 => Consistency::BoundedDelay { delay_max: random.below(5) as u32 },
+            _ => Consistency::Eventual,
+        };
         TableSpec {
             id: TableId(id),
             name: format!("table-{id}"),
@@ -180,10 +210,14 @@ fn tables(random: &mut SimRandom) -> Vec<TableSpec> {
     (0..count).map(|id| table(id, random)).collect()
 }
 
-/// Of bf16 only sequential tables, for small sums alone are exact in it.
+/// Of bf16 only sequential tables, for small sums alone are exact in it; what is pushed to bounded ones has
+/// many bits.
 fn dtype(random: &mut SimRandom, consistency: Consistency) -> DType {
     let dtypes = [DType::I64, DType::I64, DType::I64, DType::F32, DType::F32, DType::F64, DType::U32, DType::Bf16];
+    let is_bounded = matches!(consistency, Consistency::BoundedDelay { .. });
     match dtypes[random.below(8) as usize] {
+        DType::I64 | DType::U32 if is_bounded => DType::I64,
+        _ if is_bounded => DType::F64,
         DType::Bf16 if consistency == Consistency::Eventual => DType::F32,
         dtype => dtype,
     }
@@ -201,6 +235,12 @@ fn filters(random: &mut SimRandom) -> Filters {
         snappy: random.happens(0.3),
         ..Filters::default()
     }
+}
+
+/// Often none; otherwise some from 0 to 4.
+fn delays(random: &mut SimRandom) -> Vec<u32> {
+    let count = if random.happens(0.5) { 2 + random.below(4) } else { 0 };
+    (0..count).map(|_| random.below(5) as u32).collect()
 }
 
 fn faults(random: &mut SimRandom, nodes: &[NodeId]) -> SimFaults {

@@ -1,6 +1,6 @@
 //! The units of work, and how often each was given and finished.
 
-use parashard::id::WriterId;
+use parashard::id::{TableId, WriterId};
 use parashard::protocol::scheduler::{Offer, Workload};
 use parashard::wire::{Shutdown, Unit};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,13 +16,19 @@ pub(crate) struct Units {
 pub(crate) struct PoolOfWork {
     units: Arc<Mutex<Units>>,
     waits: bool,
+    /// The delays that it wants in turn, and how often it was asked.
+    delays: Vec<u32>,
+    asked: usize,
 }
 
+/// How often the same delay is wanted.
+const ASKED_FOR_ONE: usize = 3;
+
 impl PoolOfWork {
-    pub(crate) fn new(count: u64, waits: bool) -> (PoolOfWork, Arc<Mutex<Units>>) {
+    pub(crate) fn new(count: u64, waits: bool, delays: Vec<u32>) -> (PoolOfWork, Arc<Mutex<Units>>) {
         let none = vec![0; count as usize];
         let units = Arc::new(Mutex::new(Units { given: none.clone(), finished: none }));
-        (PoolOfWork { units: Arc::clone(&units), waits }, units)
+        (PoolOfWork { units: Arc::clone(&units), waits, delays, asked: 0 }, units)
     }
 
     fn units(&self) -> MutexGuard<'_, Units> {
@@ -52,4 +58,10 @@ impl Workload for PoolOfWork {
     }
 
     fn stop(&mut self) {}
+
+    fn delay(&mut self, _table: TableId) -> Option<u32> {
+        self.asked += 1;
+        let place = self.asked / ASKED_FOR_ONE;
+        self.delays.get(place % self.delays.len().max(1)).copied()
+    }
 }

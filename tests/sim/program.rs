@@ -1,15 +1,15 @@
-//! What a worker does: its steps of the sequential tables, and the units of work that it draws,
+//! What a worker does: its steps of the sequential and bounded tables, and the units of work that it draws,
 //! whose pushes and pulls go to the eventual tables. Everything is asynchronous; answers are
 //! checked whenever they come.
 
 use crate::number;
-use crate::oracle::{Floor, Oracle};
+use crate::oracle::{BoundedPull, Floor, Oracle};
 use crate::plan::{HIGH, Part, Plan, part_of};
-use parashard::id::{Nanos, NodeId, TableId, Timestamp, WriterId};
+use parashard::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use parashard::memory::TxBuf;
 use parashard::protocol::worker::{Keys, Request, Worker, WorkerEvent};
 use parashard::transport::sim::SimRandom;
-use parashard::wire::{DType, Shutdown, TableSpec, Unit};
+use parashard::wire::{Consistency, DType, Shutdown, TableSpec, Unit};
 use std::time::Duration;
 
 /// Shortest pause between two things that a worker does.
@@ -31,13 +31,16 @@ enum What {
     Push(i64),
     PullEventual(Floor),
     PullSequential(u32),
+    /// Of a sequential table by a weaker rule: as it was at this time or later.
+    PullWeaker(u32),
+    PullBounded(BoundedPull),
     /// Of a writer that had finished at this time, for which the others do not wait.
     PullFinished(u32),
     /// A push of a step; the oracle knows it from the plan.
     StepPush,
 }
 
-/// The writer's way through one sequential table.
+/// The writer's way through one sequential or bounded table.
 struct Script {
     table: usize,
     time: u32,
@@ -74,14 +77,13 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(plan: &Plan, writer: WriterId) -> Program {
-        let (sequential, eventual): (Vec<_>, Vec<_>) =
-            (0..plan.tables.len()).partition(|&table| plan.is_sequential(table));
+        let (eventual, scripted): (Vec<_>, Vec<_>) = (0..plan.tables.len()).partition(|&table| plan.is_eventual(table));
         let script = |table| Script { table, time: 0, pushed: 0, pulled: false, done: false };
         let slowness = if plan.slow == Some(NodeId::worker(writer.0)) { 20 } else { 1 };
         Program {
             writer,
             random: plan.random(&[3, u64::from(writer.0)]),
-            scripts: sequential.into_iter().map(script).collect(),
+            scripts: scripted.into_iter().map(script).collect(),
             eventual,
             unit: None,
             asked: false,
@@ -140,7 +142,11 @@ impl Program {
                     let answer = worker.take_pulled(open.timestamp).expect("a right pull");
                     oracle.check_sequential(open.table, &open.part, time..=time, &answer);
                 }
-                What::PullFinished(time) => {
+                What::PullBounded(pull) => {
+                    let answer = worker.take_pulled(open.timestamp).expect("a right pull");
+                    oracle.check_bounded(open.table, &open.part, pull, &answer);
+                }
+                What::PullFinished(time) | What::PullWeaker(time) => {
                     let answer = worker.take_pulled(open.timestamp).expect("a right pull");
                     oracle.check_sequential(open.table, &open.part, time..=u32::MAX, &answer);
                 }
@@ -162,9 +168,10 @@ impl Program {
         let unit_waits = self.unit.is_none() && (self.asked || self.no_more_units);
         let choice = self.random.below(scripts.len() as u64 + u64::from(!unit_waits)) as usize;
         match scripts.get(choice) {
-            Some(&script) => self.act_script(now, script, worker, plan),
+            Some(&script) => self.act_script(now, script, worker, plan, oracle),
             None if unit_waits => {
                 if self.no_more_units && scripts.is_empty() {
+                    self.finish_eventual(now, worker);
                     self.wake_at = None;
                 }
             }
@@ -172,21 +179,58 @@ impl Program {
         }
     }
 
+    fn finish_eventual(&mut self, now: Nanos, worker: &mut Worker) {
+        for &table in &self.eventual {
+            worker.finish(now, TableId(table as u16)).expect("a known table");
+        }
+    }
+
+    /// A pull of a scripted table: by its rule or a weaker or stronger one, for now or for a later time.
+    fn pull_scripted(
+        &mut self,
+        now: Nanos,
+        worker: &mut Worker,
+        plan: &Plan,
+        oracle: &Oracle,
+        table: usize,
+        time: u32,
+    ) {
+        let id = TableId(table as u16);
+        let part = part_of(&plan.tables[table], &mut self.random);
+        let rules = [Consistency::Sequential, Consistency::Eventual, bounded(self.random.below(4))];
+        let own = self.random.happens(0.25).then(|| rules[self.random.below(3) as usize]);
+        let ahead = if own.is_none() { self.random.below(3) as u32 } else { 0 };
+        let ahead = if worker.may_pull_ahead(id, ahead) { ahead } else { 0 };
+        let request = Request { consistency: own, ahead, ..request(id, &part, &[]) };
+        let timestamp = worker.pull(now, &request).expect("a right pull");
+        let what = match own {
+            _ if plan.delay(table).is_some() => What::PullBounded(oracle.bounded_pull(table, time + ahead, own)),
+            None | Some(Consistency::Sequential) => What::PullSequential(time),
+            Some(rule) => What::PullWeaker(rule.demand(Time(time)).0),
+        };
+        self.open.push(Open { timestamp, table, part, what, of_unit: false, followed: false });
+    }
+
     /// One thing of a step: pull, push, or tick.
-    fn act_script(&mut self, now: Nanos, index: usize, worker: &mut Worker, plan: &Plan) {
+    fn act_script(&mut self, now: Nanos, index: usize, worker: &mut Worker, plan: &Plan, oracle: &mut Oracle) {
         let Script { table, time, pushed, pulled, .. } = self.scripts[index];
         let id = TableId(table as u16);
         let steps = plan.steps(table, self.writer);
+        oracle.reached(table, self.writer, time);
+        if self.random.happens(0.1) {
+            worker.report_progress(vec![1, 2, 3]);
+        }
         if !pulled {
             self.scripts[index].pulled = true;
             if self.random.happens(0.7) {
-                let part = part_of(&plan.tables[table], &mut self.random);
-                self.pull(now, worker, table, part, Vec::new(), What::PullSequential(time), false);
+                self.pull_scripted(now, worker, plan, oracle, table, time);
             }
             return;
         }
         // A learner waits for its pull before it pushes; one that does not is legal too.
-        let waits = |open: &Open| matches!(open.what, What::PullSequential(_)) && open.table == table;
+        let is_pull =
+            |what: &What| matches!(what, What::PullSequential(_) | What::PullWeaker(_) | What::PullBounded(_));
+        let waits = |open: &Open| is_pull(&open.what) && open.table == table;
         if self.random.happens(0.5) && self.open.iter().any(waits) {
             return;
         }
@@ -207,7 +251,11 @@ impl Program {
             worker.finish(now, id).expect("a known table");
             self.scripts[index].done = true;
             let part = part_of(&plan.tables[table], &mut self.random);
-            self.pull(now, worker, table, part, Vec::new(), What::PullFinished(time + 1), false);
+            let what = match plan.delay(table) {
+                Some(_) => What::PullBounded(oracle.bounded_pull(table, time + 1, None)),
+                None => What::PullFinished(time + 1),
+            };
+            self.pull(now, worker, table, part, Vec::new(), what, false);
         } else {
             worker.tick(now, id).expect("a known table");
             self.scripts[index] = Script { time: time + 1, pushed: 0, pulled: false, ..self.scripts[index] };
@@ -302,7 +350,11 @@ impl Program {
     }
 }
 
+fn bounded(delay_max: u64) -> Consistency {
+    Consistency::BoundedDelay { delay_max: delay_max as u32 }
+}
+
 fn request<'a>(table: TableId, part: &Part, after: &'a [Timestamp]) -> Request<'a> {
     let keys = part.named.clone().map(|keys| Keys::once(TxBuf::from_vec(keys)));
-    Request { table, range: part.range, keys, after }
+    Request { table, range: part.range, keys, after, ..Request::default() }
 }

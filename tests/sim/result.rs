@@ -35,6 +35,8 @@ pub(crate) fn check(cluster: &Cluster) {
     let units = cluster.units.lock().expect("one thread");
     assert!(units.given.iter().chain(&units.finished).all(|&count| count == 1), "each unit once: {units:?}");
     for table in 0..cluster.plan.tables.len() {
+        let waited = cluster.servers.values().map(|node| node.driver.machine().waited(TableId(table as u16)));
+        assert!(!cluster.plan.is_eventual(table) || waited.sum::<u64>() == 0, "table {table} is eventual and waits");
         let (found, expected) = (rows(cluster, table), cluster.oracle.final_rows(table));
         for (key, row) in &expected {
             assert_eq!(found.get(key), Some(row), "table {table} key {key} at the end");

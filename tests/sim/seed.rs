@@ -4,10 +4,11 @@ use crate::cluster::Cluster;
 use crate::plan::Plan;
 use crate::result;
 use parashard::transport::sim::SimCounters;
+use parashard::wire::{Consistency, DType};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 320;
 /// Faults are counted over this many seeds in a row.
 const DECADE: u64 = 10;
 
@@ -23,6 +24,8 @@ struct Counts {
     landed_in_quarantine: u64,
     waited: u64,
     pulls_checked: u64,
+    overrides_checked: u64,
+    delay_changes: u64,
     pushes: u64,
     keys_omitted: u64,
     keys_needed: u64,
@@ -46,6 +49,8 @@ impl Counts {
             waited: servers().map(|traffic| traffic.waited).sum(),
             pushes: servers().map(|traffic| traffic.pushes).sum(),
             pulls_checked: cluster.oracle.pulls_checked,
+            overrides_checked: cluster.oracle.overrides_checked,
+            delay_changes: cluster.oracle.delay_changes,
         }
     }
 
@@ -59,6 +64,8 @@ impl Counts {
         self.landed_in_quarantine += other.landed_in_quarantine;
         self.waited += other.waited;
         self.pulls_checked += other.pulls_checked;
+        self.overrides_checked += other.overrides_checked;
+        self.delay_changes += other.delay_changes;
         self.pushes += other.pushes;
         self.keys_omitted += other.keys_omitted;
         self.keys_needed += other.keys_needed;
@@ -103,10 +110,12 @@ fn every_seed_keeps_every_promise() {
             }
         }
         let Counts { reconnects, retries, duplicates, reordered, keys_omitted, landed, .. } = counts;
-        let happened = [reconnects, retries, duplicates, reordered, keys_omitted, landed];
+        let Counts { waited, overrides_checked, delay_changes, .. } = counts;
+        let of_network = [reconnects, retries, duplicates, reordered, keys_omitted, landed];
+        let happened = of_network.into_iter().chain([waited, overrides_checked, delay_changes]);
         let whole = (decade + 1) * DECADE <= seeds && failed.is_empty();
         assert!(
-            !whole || happened.iter().all(|&count| count > 0),
+            !whole || happened.into_iter().all(|count| count > 0),
             "too quiet from seed {}: {counts:?}",
             decade * DECADE
         );
@@ -125,4 +134,32 @@ fn a_seed_repeats_event_by_event() {
         assert_eq!(first, second, "seed {seed}");
         assert_ne!(first.0, run_named(seed + 1000).0);
     }
+}
+
+/// A seed whose run shows the planted fault.
+const EARLY_SEED: u64 = 0;
+
+/// The seed with bounded tables alone.
+fn bounded(seed: u64) -> Plan {
+    let mut plan = Plan::of(seed);
+    plan.workers = plan.workers.max(2);
+    for table in &mut plan.tables {
+        (table.consistency, table.dtype) = (Consistency::BoundedDelay { delay_max: 1 }, DType::I64);
+    }
+    plan
+}
+
+#[test]
+fn a_server_that_answers_one_time_early_is_found() {
+    let outcome = |answers_early| {
+        catch_unwind(|| {
+            let mut cluster = Cluster::new(&Plan { answers_early, ..bounded(EARLY_SEED) });
+            cluster.run();
+            result::check(&cluster);
+        })
+    };
+    assert!(outcome(false).is_ok(), "without the fault");
+    let found = outcome(true).expect_err("the fault was not found");
+    let words = found.downcast_ref::<String>().expect("words");
+    assert!(words.contains("demands all times below"), "{words}");
 }

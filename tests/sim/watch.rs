@@ -12,11 +12,13 @@ pub(crate) struct Watch<T> {
     node: NodeId,
     /// The mark as each peer heard it last.
     settled: BTreeMap<NodeId, Timestamp>,
+    /// A planted fault: the node sees pulls that demand one time less.
+    pub(crate) answers_early: bool,
 }
 
 impl<T> Watch<T> {
     pub(crate) fn new(inner: T, node: NodeId) -> Watch<T> {
-        Watch { inner, node, settled: BTreeMap::new() }
+        Watch { inner, node, settled: BTreeMap::new(), answers_early: false }
     }
 }
 
@@ -47,7 +49,16 @@ impl<T: Transport> Transport for Watch<T> {
     }
 
     fn rx_burst(&mut self, now: Nanos, incoming: &mut Vec<Incoming>, frames_max: usize) -> bool {
-        self.inner.rx_burst(now, incoming, frames_max)
+        let first = incoming.len();
+        let more = self.inner.rx_burst(now, incoming, frames_max);
+        for incoming in incoming.iter_mut().skip(first).filter(|_| self.answers_early) {
+            if let Incoming::Frame { frame, .. } = incoming
+                && frame.header.kind == Kind::Pull
+            {
+                frame.header.time.0 = frame.header.time.0.saturating_sub(1);
+            }
+        }
+        more
     }
 
     fn flush(&mut self, now: Nanos) {

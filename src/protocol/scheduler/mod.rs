@@ -8,11 +8,15 @@
 //! question; a node that is lost, or comes back as another incarnation, ends the job, for without
 //! replicas its ranges are gone; after the end begins nothing but the end is said.
 //!
-//! `nodes` watches nodes, `work` hands out units and tasks, `ending` ends.
+//! `nodes` watches nodes, `work` hands out units and tasks, `delay` changes delays, as a `delay_policy`
+//! wants, `writers` are decisions about those that are gone, `ending` ends.
 
+mod delay;
+mod delay_policy;
 mod ending;
 mod nodes;
 mod work;
+mod writers;
 
 use super::identity::Identity;
 use super::machine::{Input, Machine, Output};
@@ -22,10 +26,13 @@ use crate::id::{Epoch, Nanos, NodeId, Term};
 use crate::keyspace::{HashRing, Partition};
 use crate::limit;
 use crate::wire::{ControlMessage, JobConfig, Kind, NodeInfo, RxFrame, Shutdown, TaskReply};
+use delay::Delays;
 use nodes::Node;
 use std::collections::{BTreeMap, VecDeque};
 use work::{Account, OpenTask, Question};
+use writers::Decisions;
 
+pub use delay_policy::{DelayPolicy, Waiting};
 pub use work::{Offer, Workload};
 
 /// What the program that runs the scheduler is told.
@@ -69,6 +76,8 @@ pub struct Scheduler {
     workload: Box<dyn Workload>,
     questions: BTreeMap<NodeId, Question>,
     accounts: BTreeMap<NodeId, Account>,
+    delays: Delays,
+    decisions: Decisions,
     tasks: BTreeMap<NodeId, OpenTask>,
     task_sequence: u64,
     start_deadline: Nanos,
@@ -86,6 +95,8 @@ impl Scheduler {
         let nodes = cast.shards.iter().copied().chain(workers).map(|node| (node, Node::expected()));
         Scheduler {
             identity,
+            delays: Delays::new(&job.tables),
+            decisions: Decisions::default(),
             job,
             partition: HashRing::even(&cast.shards).partition(identity.epoch, cast.replicas),
             nodes: nodes.collect(),
@@ -141,7 +152,13 @@ impl Scheduler {
             }
             ControlMessage::Progress { report } => {
                 self.workload.progress(crate::id::WriterId(from.rank()), &report);
+                self.check_delays();
             }
+            ControlMessage::DelayHeard { sequence, table } => {
+                self.delays.on_heard(from, table, sequence);
+                self.settle_delays();
+            }
+            ControlMessage::WriterHeard { sequence } => self.on_writer_heard(from, sequence),
             ControlMessage::TaskDone { sequence, reply } => self.on_task_done(from, sequence, reply),
             ControlMessage::Failed(shutdown) => self.end(now, shutdown),
             // A goodbye is for the end, and what only a scheduler says is not for schedulers.
@@ -195,6 +212,8 @@ impl Machine for Scheduler {
         if self.ending.is_none() {
             self.check_nodes(now);
             self.repeat_tasks();
+            self.repeat_delays();
+            self.repeat_decisions();
         }
         self.check_ending(now);
     }

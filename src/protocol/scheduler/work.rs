@@ -2,7 +2,7 @@
 //! lost connection, so both carry a sequence number and are answered once.
 
 use super::{Scheduler, SchedulerEvent};
-use crate::id::{Nanos, NodeId, Role, WriterId};
+use crate::id::{Nanos, NodeId, Role, TableId, WriterId};
 use crate::protocol::machine::Output;
 use crate::wire::{Assignment, ControlMessage, Shutdown, Task, TaskReply, Unit};
 
@@ -34,6 +34,15 @@ pub trait Workload: Send {
 
     /// Offer no more work: the job was asked to stop.
     fn stop(&mut self);
+
+    /// The delay that a `BoundedDelay` table should have; none where it stays. Asked whenever something
+    /// was told.
+    fn delay(&mut self, _table: TableId) -> Option<u32> {
+        None
+    }
+
+    /// From now on no pull of the table misses more than this, until it is told otherwise.
+    fn on_delay_in_force(&mut self, _table: TableId, _delay_max: u32) {}
 }
 
 /// A worker's last question and its answer, once there is one.
@@ -63,6 +72,7 @@ impl Scheduler {
     /// Lets the workers begin; their questions are answered from now on.
     pub fn begin_work(&mut self) {
         self.working = true;
+        self.check_delays();
         self.answer_questions();
     }
 
@@ -129,6 +139,7 @@ impl Scheduler {
         }
         let sequence = self.accounts.get(&from).map_or(0, |account| account.heard);
         self.say(from, &ControlMessage::UnitDoneHeard { sequence });
+        self.check_delays();
         self.answer_questions();
     }
 

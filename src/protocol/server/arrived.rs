@@ -8,7 +8,7 @@
 use super::Server;
 use super::key_cache::List;
 use crate::filter::{FilterError, key_digest};
-use crate::id::NodeId;
+use crate::id::{Nanos, NodeId};
 use crate::limit;
 use crate::memory::Block;
 use crate::store::StoreError;
@@ -33,6 +33,8 @@ pub(super) enum Keys {
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) from: NodeId,
+    /// When it arrived.
+    pub(super) since: Nanos,
     frame: RxFrame,
     keys: Keys,
     /// Values that were packed.
@@ -41,8 +43,8 @@ pub(super) struct Arrived {
 
 impl Arrived {
     /// A call, which names no keys.
-    pub(super) fn of_call(from: NodeId, frame: RxFrame) -> Arrived {
-        Arrived { from, frame, keys: Keys::Dense, values: None }
+    pub(super) fn of_call(from: NodeId, since: Nanos, frame: RxFrame) -> Arrived {
+        Arrived { from, since, frame, keys: Keys::Dense, values: None }
     }
 
     /// The request's header. Its filter flags say whether the shard keeps its key list.
@@ -143,7 +145,7 @@ impl Server {
         };
         let is_kept = matches!(keys, Keys::List(_));
         frame.header.filter_flags = if is_kept { FilterFlags::KEY_CACHE } else { FilterFlags::default() };
-        let arrived = Arrived { from, frame, keys, values };
+        let arrived = Arrived { from, since: self.now, frame, keys, values };
         self.check(index, &arrived)?;
         Ok(arrived)
     }

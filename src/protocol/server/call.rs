@@ -64,9 +64,8 @@ impl Server {
             self.refuse(from, &header, &reason);
             return;
         }
-        let call = Arrived::of_call(from, frame);
+        let call = Arrived::of_call(from, self.now, frame);
         if !self.may_answer(index, &call) {
-            self.traffic.waited += 1;
             self.park(index, call);
             return;
         }
@@ -99,7 +98,7 @@ impl Server {
             return;
         }
         let mut parts = std::mem::take(&mut self.claimed);
-        match self.tables[index].clock.claim(header.writer, header.timestamp, header.range, &mut parts) {
+        match self.tables[index].clock.record(header.writer, header.timestamp, header.range, &mut parts) {
             Ok(()) if parts.is_empty() => self.traffic.duplicates += 1,
             Ok(()) => {
                 self.traffic.calls += 1;
@@ -107,7 +106,9 @@ impl Server {
                 self.answers.keep(&header, answer.clone());
                 self.answer_call(from, &header, answer);
             }
-            Err(ClockError::Window { .. } | ClockError::Ranges { .. }) => self.refuse_busy(from, &header),
+            Err(ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. }) => {
+                self.refuse_busy(from, &header)
+            }
             Err(error @ ClockError::Timestamp(_)) => self.refuse(from, &header, &error.to_string()),
         }
         self.claimed = parts;

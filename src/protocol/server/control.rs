@@ -18,6 +18,7 @@ impl Server {
         match ControlMessage::from_frame(frame) {
             Ok(ControlMessage::Welcome { config, partition, .. }) => self.on_welcome(&config, partition),
             Ok(ControlMessage::Task { sequence, task }) => self.on_task(sequence, task),
+            Ok(ControlMessage::Writer { sequence, writer, change }) => self.on_writer(sequence, writer, change),
             Ok(ControlMessage::Shutdown(shutdown)) => self.on_shutdown(shutdown),
             // A heartbeat was heard above; the rest is not for servers.
             _ => {}
@@ -58,9 +59,10 @@ impl Server {
             spec: spec.clone(),
             table: Table::with_functions(spec, &owned, &self.pool, &self.functions)?,
             filters: filter::Chain::new(&spec.filters, spec.dtype),
-            clock: RangeClock::new(&owned),
-            step: Step::new(self.writers),
+            clock: RangeClock::new(&owned, self.writers),
+            step: Step::default(),
             waiting: Vec::new(),
+            waited: 0,
         })
     }
 

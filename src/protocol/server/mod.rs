@@ -3,7 +3,7 @@
 //!
 //! The way of a push: check header, epoch and ownership -> check keys and values as views of the
 //! received buffer -> wait for declared dependencies -> claim the sub-ranges whose record lacks it ->
-//! `Eventual`: update function now; `Sequential`: keep the frame for the open step, and at the step's
+//! `Eventual` and `BoundedDelay`: update function now; `Sequential`: keep the frame for the open step, and at the step's
 //! end accumulate all writers' frames in writer order and run the update function once -> hand the
 //! applied update to the chain -> acknowledge what the chain has committed.
 //!
@@ -13,7 +13,8 @@
 //! exceeds it is refused; a name that was claimed is never applied again; the committed time never falls.
 //!
 //! `arrived` unpacks requests, `key_cache` keeps key lists, `push` and `pull` are the data path, `step`
-//! the sequential mode, `call` runs functions on rows, `chain` the way from applied to acknowledged, `answer` the replies, `control` the
+//! the sequential mode, `ending` the ends of times, `call` runs functions on rows, `chain` the way from applied to
+//! acknowledged, `answer` the replies, `control` the
 //! scheduler's words.
 
 mod answer;
@@ -21,6 +22,7 @@ mod arrived;
 mod call;
 mod chain;
 mod control;
+mod ending;
 mod key_cache;
 mod pull;
 mod push;
@@ -75,8 +77,10 @@ pub struct ServerTraffic {
     pub duplicates: u64,
     /// Pull segments answered.
     pub pulls: u64,
-    /// Pull segments and calls that had to wait.
+    /// Pull segments and calls that had to wait for writers to end their times.
     pub waited: u64,
+    /// Nanoseconds that pull segments and calls have waited, for writers or for what they depend on.
+    pub waited_ns: u64,
     /// Calls run.
     pub calls: u64,
     /// Requests refused because a limit was reached.
@@ -94,6 +98,8 @@ struct TableState {
     step: Step,
     /// Requests that cannot be served yet.
     waiting: Vec<Arrived>,
+    /// Pull segments that had to wait for writers to end their times.
+    waited: u64,
 }
 
 /// The shard's state machine.
@@ -113,7 +119,11 @@ pub struct Server {
     claimed: Vec<KeyRange>,
     waiting_bytes: usize,
     waiting_bytes_max: usize,
+    /// The moment of the input that is being handled.
+    now: Nanos,
     last_task: Option<(u64, Option<TaskReply>)>,
+    /// How much of what the scheduler decided about writers is done.
+    writers_heard: u64,
     traffic: ServerTraffic,
     outputs: VecDeque<Output<ServerEvent>>,
 }
@@ -145,7 +155,9 @@ impl Server {
             claimed: Vec::new(),
             waiting_bytes: 0,
             waiting_bytes_max: limit::SHARD_WAITING_BYTES,
+            now,
             last_task: None,
+            writers_heard: 0,
             traffic: ServerTraffic::default(),
             outputs,
         }
@@ -171,7 +183,13 @@ impl Server {
     /// What was served so far.
     #[must_use]
     pub fn traffic(&self) -> ServerTraffic {
-        self.traffic
+        ServerTraffic { waited: self.tables.iter().map(|state| state.waited).sum(), ..self.traffic }
+    }
+
+    /// Pull segments of one table that had to wait for writers to end their times.
+    #[must_use]
+    pub fn waited(&self, table: TableId) -> u64 {
+        self.tables.get(usize::from(table.0)).map_or(0, |state| state.waited)
     }
 
     /// What the key cache holds and how often it helped.
@@ -197,10 +215,21 @@ impl Server {
         self.tables.iter().map(|state| state.clock.range_count()).sum()
     }
 
-    /// The time up to which a table is committed under `Sequential`.
+    /// Bytes of all records of what was applied, beside the tables themselves.
+    #[must_use]
+    pub fn clock_bytes(&self) -> usize {
+        self.tables.iter().map(|state| state.clock.bytes()).sum()
+    }
+
+    /// The time before which everything is applied: under `Sequential` the open step, otherwise the first
+    /// time that some writer has not ended.
     #[must_use]
     pub fn committed_time(&self, table: TableId) -> Option<crate::id::Time> {
-        self.tables.get(usize::from(table.0)).map(|state| state.step.open_time())
+        let time_of = |state: &TableState| match state.spec.consistency {
+            Consistency::Sequential => state.step.open_time(),
+            _ => state.clock.ended(),
+        };
+        self.tables.get(usize::from(table.0)).map(time_of)
     }
 
     /// Tells the scheduler that this shard cannot go on; the job's end follows as an event.
@@ -232,6 +261,7 @@ impl Machine for Server {
     type Event = ServerEvent;
 
     fn handle(&mut self, now: Nanos, input: Input) {
+        self.now = now;
         match input {
             Input::Frame { from: NodeId::SCHEDULER, frame } if frame.header.kind == Kind::Control => {
                 if self.identity.is_ruled_by(&frame.header) {

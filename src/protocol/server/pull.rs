@@ -5,7 +5,7 @@ use super::arrived::Arrived;
 use crate::id::NodeId;
 use crate::limit;
 use crate::memory::{TxBuf, count_gathered};
-use crate::wire::{Kind, Pieces, RxFrame};
+use crate::wire::{Consistency, Header, Kind, Pieces, RxFrame};
 
 impl Server {
     pub(super) fn on_pull(&mut self, from: NodeId, frame: RxFrame) {
@@ -15,15 +15,29 @@ impl Server {
         if self.may_answer(index, &pull) {
             self.answer_pull(index, &pull);
         } else {
-            self.traffic.waited += 1;
             self.park(index, pull);
         }
     }
 
     /// Whether committed state meets the clock that a pull or call demands.
     pub(super) fn may_answer(&self, index: usize, pull: &Arrived) -> bool {
-        let in_time = !self.is_sequential(index) || pull.header().time <= self.tables[index].step.open_time();
-        in_time && self.dependencies_applied(index, pull.frame())
+        self.is_in_time(index, pull.header()) && self.dependencies_applied(index, pull.frame())
+    }
+
+    /// Whether every writer has ended the times that a pull or call demands; whatever else comes is in time.
+    pub(super) fn is_in_time(&self, index: usize, request: &Header) -> bool {
+        let state = &self.tables[index];
+        !matches!(request.kind, Kind::Pull | Kind::Call)
+            || match state.spec.consistency {
+                Consistency::Sequential => request.time <= state.step.open_time(),
+                Consistency::BoundedDelay { .. } => state.clock.has_reached(request.time, request.range),
+                Consistency::Eventual => true,
+            }
+    }
+
+    fn count_waited(&mut self, request: &Arrived) {
+        let waited = self.now.since(request.since);
+        self.traffic.waited_ns += u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
     }
 
     fn answer_pull(&mut self, index: usize, pull: &Arrived) {
@@ -78,8 +92,14 @@ impl Server {
             let waiting = self.tables[index].waiting.remove(position);
             self.waiting_bytes -= waiting.bytes();
             match waiting.header().kind {
-                Kind::Pull => self.answer_pull(index, &waiting),
-                Kind::Call => self.run_call(index, &waiting),
+                Kind::Pull => {
+                    self.count_waited(&waiting);
+                    self.answer_pull(index, &waiting);
+                }
+                Kind::Call => {
+                    self.count_waited(&waiting);
+                    self.run_call(index, &waiting);
+                }
                 _ => self.claim_and_apply(index, waiting),
             }
         }

@@ -47,6 +47,9 @@ impl Server {
             self.refuse_busy(request.from, &new);
             return;
         }
+        if !self.is_in_time(index, &new) {
+            self.tables[index].waited += 1;
+        }
         self.waiting_bytes += request.bytes();
         self.tables[index].waiting.push(request);
     }
@@ -67,9 +70,9 @@ impl Server {
         if sequential && self.refuse_overflow(index, &push) {
             return;
         }
+        let time = self.counted_time(index, &header);
         let mut parts = std::mem::take(&mut self.claimed);
-        parts.clear();
-        match self.tables[index].clock.claim(header.writer, header.timestamp, header.range, &mut parts) {
+        match self.tables[index].clock.claim(header.writer, header.timestamp, time, header.range, &mut parts) {
             Ok(()) if parts.is_empty() => self.answer_duplicate(from, index, &header),
             Ok(()) => {
                 self.traffic.pushes += 1;
@@ -81,7 +84,9 @@ impl Server {
                     self.acknowledge_committed();
                 }
             }
-            Err(ClockError::Window { .. } | ClockError::Ranges { .. }) => self.refuse_busy(from, &header),
+            Err(ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. }) => {
+                self.refuse_busy(from, &header)
+            }
             Err(error @ ClockError::Timestamp(_)) => self.refuse(from, &header, &error.to_string()),
         }
         self.claimed = parts;

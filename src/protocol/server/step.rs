@@ -1,7 +1,7 @@
 //! The sequential mode: one step at a time, a pure function of what the writers pushed.
 //!
-//! A step holds the pushes of one time. It is complete when every writer has ended that time and as
-//! many slices have come from it as its mark says, or has finished before. Then the frames are
+//! A step holds the pushes of one time. It is complete when every writer has ended that time, as the
+//! clock knows, or has finished before. Then the frames are
 //! accumulated in the order of (writer, timestamp, range), whatever order they came in, the update
 //! function runs once, everything is acknowledged, and the next time is open. So the result depends
 //! neither on servers, shards and transport nor on retries.
@@ -9,13 +9,11 @@
 use super::arrived::Arrived;
 use super::key_cache::KeyCache;
 use super::{Server, TableState};
-use crate::id::{NodeId, Time, Timestamp, WriterId};
+use crate::clock::RangeClock;
+use crate::id::{Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
-use crate::limit;
 use crate::store::Table;
-use crate::wire::{Flags, Header, RxFrame, Status};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
 
 /// A push kept for its step, and the parts of it that are claimed: one, unless it was cut anew.
 struct Kept {
@@ -49,61 +47,23 @@ impl Kept {
     }
 }
 
-/// What a writer has said of one time.
-#[derive(Debug, Clone, Copy)]
-struct Slices {
-    at: (Time, WriterId),
-    received: u32,
-    announced: Option<u32>,
-}
-
 /// The open step of one table and what came early for later ones. The lists keep their memory from
 /// step to step, so that a step like those before allocates nothing.
+#[derive(Default)]
 pub(super) struct Step {
     open: Time,
-    writers: u32,
     /// In the order of arrival.
     kept: Vec<Kept>,
-    /// In order.
-    slices: Vec<Slices>,
-    finished: BTreeMap<WriterId, Time>,
 }
 
 impl Step {
-    pub(super) fn new(writers: u32) -> Step {
-        Step { open: Time(0), writers, kept: Vec::new(), slices: Vec::new(), finished: BTreeMap::new() }
-    }
-
     /// Every step before this time is committed.
     pub(super) fn open_time(&self) -> Time {
         self.open
     }
 
-    fn is_finished(&self, writer: WriterId) -> bool {
-        self.finished.get(&writer).is_some_and(|&from| from <= self.open)
-    }
-
-    fn all_finished(&self) -> bool {
-        (0..self.writers).all(|writer| self.is_finished(WriterId(writer)))
-    }
-
-    fn is_complete(&self) -> bool {
-        let ended = |writer| {
-            let found = self.slices.binary_search_by_key(&(self.open, writer), |slices| slices.at);
-            found.is_ok_and(|place| self.slices[place].announced == Some(self.slices[place].received))
-        };
-        self.open != Time::FINISHED
-            && (0..self.writers).map(WriterId).all(|writer| ended(writer) || self.is_finished(writer))
-    }
-
-    /// What the writer has said of that time, nothing at first.
-    fn slices_mut(&mut self, time: Time, writer: WriterId) -> &mut Slices {
-        let at = (time, writer);
-        let place = self.slices.binary_search_by_key(&at, |slices| slices.at).unwrap_or_else(|place| {
-            self.slices.insert(place, Slices { at, received: 0, announced: None });
-            place
-        });
-        &mut self.slices[place]
+    fn is_complete(&self, clock: &RangeClock) -> bool {
+        self.open != Time::FINISHED && clock.ended() > self.open
     }
 
     /// Brings what is kept into the order of accumulation; gives how much of it is of the open step.
@@ -113,13 +73,11 @@ impl Step {
     }
 
     /// Opens the next time; the last one for ever when every writer has finished.
-    fn advance(&mut self) {
+    fn advance(&mut self, clock: &RangeClock) {
         self.open = Time(self.open.0 + 1);
-        if self.all_finished() {
+        if clock.end().is_some_and(|end| end <= self.open) {
             self.open = Time::FINISHED;
         }
-        let open = self.open;
-        self.slices.retain(|slices| slices.at.0 >= open);
     }
 }
 
@@ -147,47 +105,17 @@ impl Server {
 
     /// Keeps a claimed push for its step and ends the step if this was the last slice.
     pub(super) fn keep_for_step(&mut self, index: usize, push: Arrived, parts: &[KeyRange]) {
-        let header = *push.header();
         self.waiting_bytes += push.bytes();
-        let step = &mut self.tables[index].step;
-        step.slices_mut(header.time, header.writer).received += 1;
-        step.kept.push(Kept { push, parts: parts.into() });
+        self.tables[index].step.kept.push(Kept { push, parts: parts.into() });
         self.end_complete_steps(index);
     }
 
-    /// Hears that a writer has ended a time, and acknowledges it. A repeated mark changes nothing.
-    pub(super) fn on_end_of_time(&mut self, from: NodeId, frame: &RxFrame) {
-        let Some(index) = self.route(from, frame) else { return };
-        let header = frame.header;
-        self.settle(index, &header);
-        let ahead = header.time.0.saturating_sub(self.tables[index].step.open.0);
-        if ahead as usize >= limit::WINDOW_TIMESTAMPS {
-            self.refuse_busy(from, &header);
-            return;
-        }
-        self.record_end(index, &header);
-        self.reply(from, &header, Status::Ok);
-        self.end_complete_steps(index);
-        self.serve_waiting(index);
-    }
-
-    fn record_end(&mut self, index: usize, header: &Header) {
-        let state = &mut self.tables[index];
-        if header.time >= state.step.open {
-            state.step.slices_mut(header.time, header.writer).announced = Some(header.slice_count);
-        }
-        if header.flags.has(Flags::FINISHED) {
-            let from = Time(header.time.0.saturating_add(1));
-            state.step.finished.entry(header.writer).or_insert(from);
-            state.clock.finish_time(header.writer, Time::FINISHED);
-        } else {
-            state.clock.finish_time(header.writer, header.time);
-        }
-    }
-
-    fn end_complete_steps(&mut self, index: usize) {
-        while self.tables[index].step.is_complete() {
-            let TableState { table, step, .. } = &mut self.tables[index];
+    pub(super) fn end_complete_steps(&mut self, index: usize) {
+        loop {
+            let TableState { table, step, clock, .. } = &mut self.tables[index];
+            if !step.is_complete(clock) {
+                return;
+            }
             let count = step.order_open();
             step.kept[..count].iter().for_each(|kept| kept.accumulate(table, &mut self.key_cache));
             table.commit();
@@ -195,7 +123,7 @@ impl Server {
                 self.waiting_bytes -= push.bytes();
                 self.chain.applied(push.from, *push.header());
             }
-            step.advance();
+            step.advance(clock);
             self.acknowledge_committed();
         }
     }

@@ -207,7 +207,7 @@ fn worker() -> Worker {
 }
 
 fn request(keys: Option<Keys>) -> Request<'static> {
-    Request { table: TableId(0), range: KeyRange::new(0, KEY_END), keys, after: &[] }
+    Request { table: TableId(0), range: KeyRange::new(0, KEY_END), keys, ..Request::default() }
 }
 
 fn reply(worker: &mut Worker, (from, asked): &(NodeId, RxFrame), answer: &[u8]) {

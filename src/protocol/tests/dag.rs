@@ -132,7 +132,7 @@ impl World {
         }
         after.retain(|_| self.declares);
         let range = KeyRange::new(0, KEY_END);
-        let request = Request { table: TableId(table as u16), range, keys: None, after: &after };
+        let request = Request { table: TableId(table as u16), range, after: &after, ..Request::default() };
         let number = 1i64 << id;
         let begun = match what {
             What::Push => self.worker.push(self.now, &request, TxBuf::from_vec(vec![number; KEY_END as usize])),

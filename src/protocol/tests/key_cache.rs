@@ -101,7 +101,13 @@ fn received_again(frame: &RxFrame) -> RxFrame {
 }
 
 pub(super) fn request(keys: &Keys) -> Request<'static> {
-    Request { table: TableId(0), range: KeyRange::new(0, LIST_END), keys: Some(keys.clone()), after: &[] }
+    Request {
+        table: TableId(0),
+        range: KeyRange::new(0, LIST_END),
+        keys: Some(keys.clone()),
+        after: &[],
+        ..Request::default()
+    }
 }
 
 /// `count` keys from `first` on, spread over both shards.

@@ -87,7 +87,9 @@ fn pulling(pool: &std::sync::Arc<Pool>) -> (Worker, Timestamp, Header, Landing) 
     worker.handle(Nanos(0), welcome(vec![dense(Consistency::Eventual)], 1, &[FIRST]));
     worker.handle(Nanos(0), connected(FIRST));
     drain(&mut worker);
-    let pull = worker.pull(Nanos(0), &Request { table: TableId(0), range: ALL, keys: None, after: &[] }).unwrap();
+    let pull = worker
+        .pull(Nanos(0), &Request { table: TableId(0), range: ALL, keys: None, after: &[], ..Request::default() })
+        .unwrap();
     let (request, landing) = sent(&mut worker);
     (worker, pull, request, landing.expect("a place"))
 }
@@ -147,7 +149,7 @@ fn what_is_sent_again_lands_nowhere_and_what_lands_late_changes_nothing() {
 fn memory_of_the_program_is_not_given_back_before_nobody_can_write_it() {
     let pool = Pool::unbounded();
     let (mut worker, _, _, _landing) = pulling(&pool);
-    let request = Request { table: TableId(0), range: ALL, keys: None, after: &[] };
+    let request = Request { table: TableId(0), range: ALL, keys: None, after: &[], ..Request::default() };
     assert!(worker.pull_into(Nanos(0), &request, pool.block(7)).is_err());
     let memory = pool.adopt(vec![0i64; KEYS as usize]);
     let place = memory.as_ptr();

@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::protocol::server::{Server, ServerEvent};
-use crate::wire::{Dependencies, Dependency, Flags, Header, Kind, Status, Task};
+use crate::wire::{Dependencies, Dependency, Flags, Header, Kind, Status, Task, WriterChange};
 
 fn server(tables: Vec<TableSpec>, writers: u32) -> Server {
     let mut server = unwelcomed();
@@ -303,4 +303,72 @@ fn records_merge_again_when_they_are_settled() {
     assert!(server.clock_range_count() > 30);
     give(&mut server, &pull(0, 41, &[3]).settled(41));
     assert_eq!(server.clock_range_count(), 1);
+}
+
+fn bounded(writers: u32) -> Server {
+    server(vec![table(0, Layout::Sparse, Consistency::BoundedDelay { delay_max: 1 })], writers)
+}
+
+/// Tells the shard a decision about a writer; the sequence number that it acknowledges.
+fn decide(server: &mut Server, sequence: u64, writer: u32, change: WriterChange) -> u64 {
+    let decision = ControlMessage::Writer { sequence, writer: WriterId(writer), change };
+    server.handle(seconds(3), from_scheduler(&decision));
+    let heard = drain(server).said(NodeId::SCHEDULER);
+    let [ControlMessage::WriterHeard { sequence }] = heard[..] else { panic!("it said {heard:?}") };
+    sequence
+}
+
+#[test]
+fn a_bounded_pull_is_answered_the_moment_every_writer_has_ended_what_it_demands() {
+    let mut server = bounded(2);
+    assert_eq!(give(&mut server, &pull(0, 5, &[3]).at(2)), []);
+    assert_eq!(give(&mut server, &pull(0, 4, &[3]).at(1)), []);
+    assert_eq!(give(&mut server, &push(0, 1, &[(3, 1)]).at(0)), [ok(1)], "it is applied as it comes");
+    assert_eq!(give(&mut server, &pull(1, 1, &[3]).at(0)), [values(1, &[1])]);
+    assert_eq!(give(&mut server, &mark(0, 2, 0, 1)), [ok(2)]);
+    assert_eq!(give(&mut server, &mark(1, 3, 0, 1)), [ok(3)], "a slice is on its way");
+    assert_eq!(give(&mut server, &push(1, 2, &[(3, 10)]).at(0)), [ok(2), values(4, &[11])]);
+    assert_eq!(give(&mut server, &mark(0, 3, 1, 0)), [ok(3)]);
+    assert_eq!(give(&mut server, &mark(1, 4, 1, 0).finished()), [ok(4), values(5, &[11])]);
+    assert_eq!((server.traffic().waited, server.waited(TableId(0))), (2, 2));
+    assert_eq!(give(&mut server, &push(1, 2, &[(3, 10)]).at(0)), [ok(2)], "a copy, when the writer is retired");
+    assert_eq!(give(&mut server, &pull(0, 6, &[3]).at(2)), [values(6, &[11])]);
+}
+
+#[test]
+fn nobody_waits_for_a_writer_that_has_left_until_it_joins() {
+    let mut server = bounded(2);
+    give(&mut server, &mark(0, 1, 0, 0));
+    assert_eq!(give(&mut server, &pull(0, 2, &[3]).at(1)), []);
+    let left =
+        ControlMessage::Writer { sequence: 1, writer: WriterId(1), change: WriterChange::Left { from_time: Time(0) } };
+    server.handle(seconds(3), from_scheduler(&left));
+    let drained = drain(&mut server);
+    assert!(drained.frames.iter().any(|(_, frame)| frame.header.kind == Kind::PullReply), "the pull still waits");
+    assert_eq!(server.traffic().waited_ns, 1_000_000_000);
+    assert_eq!(decide(&mut server, 1, 1, WriterChange::Joined { from_time: Time(0) }), 1, "an old number");
+    assert_eq!(server.committed_time(TableId(0)), Some(Time(1)));
+    assert_eq!(decide(&mut server, 2, 1, WriterChange::Joined { from_time: Time(1) }), 2);
+    give(&mut server, &mark(0, 3, 1, 0));
+    assert_eq!(server.committed_time(TableId(0)), Some(Time(1)));
+    assert_eq!(give(&mut server, &mark(1, 1, 1, 0)), [ok(1)]);
+    assert_eq!(server.committed_time(TableId(0)), Some(Time(2)));
+}
+
+#[test]
+fn an_eventual_table_forgets_a_writer_that_has_finished() {
+    let mut server = eventual();
+    for timestamp in 1..6 {
+        let mut part = push(0, timestamp, &[(timestamp * 9, 1)]).at(timestamp as u32);
+        part.header.range = KeyRange::new(timestamp * 9, timestamp * 9 + 1);
+        give(&mut server, &part);
+    }
+    let bytes = server.clock_bytes();
+    assert_eq!(give(&mut server, &mark(0, 7, 5, 6).finished()), [ok(7)]);
+    assert_eq!(server.clock_bytes(), bytes, "a slice is on its way");
+    assert_eq!(give(&mut server, &push(0, 6, &[(3, 1)]).at(5)), [ok(6)]);
+    assert!(server.clock_bytes() < bytes / 2, "{} bytes of {bytes}", server.clock_bytes());
+    assert_eq!(give(&mut server, &push(0, 6, &[(3, 1)]).at(5)), [ok(6)]);
+    assert_eq!(give(&mut server, &pull(1, 1, &[3])), [values(1, &[1])]);
+    assert_eq!(server.traffic().waited, 0);
 }

@@ -25,7 +25,7 @@ fn pull(wired: &mut Wired, request: &Request<'_>) -> Vec<f32> {
 }
 
 fn of_range(range: KeyRange) -> Request<'static> {
-    Request { table: TableId(0), range, keys: None, after: &[] }
+    Request { table: TableId(0), range, keys: None, after: &[], ..Request::default() }
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn sequential() -> Worker {
 
 fn request(range: (u64, u64), keys: Option<&[u64]>) -> Request<'static> {
     let keys = keys.map(|keys| Keys::once(TxBuf::from_vec(keys.to_vec())));
-    Request { table: TableId(0), range: KeyRange::new(range.0, range.1), keys, after: &[] }
+    Request { table: TableId(0), range: KeyRange::new(range.0, range.1), keys, after: &[], ..Request::default() }
 }
 
 fn push(worker: &mut Worker, keys: &[u64]) -> Timestamp {

@@ -40,6 +40,7 @@ impl Worker {
         }
         self.release_held(now);
         self.release_marks(now);
+        self.tell_delays();
     }
 
     /// The shard's cache has lost the list, or never had it.

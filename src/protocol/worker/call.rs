@@ -2,6 +2,7 @@
 //! arguments. It is kept and sent again as a push is, and counts as open until every shard has answered,
 //! so that no shard forgets its answer before.
 
+use super::demand::Demand;
 use super::depend::Waits;
 use super::operation::{Operation, Segment};
 use super::{OperationError, Request, Worker};
@@ -33,11 +34,12 @@ impl Worker {
         let mut header = self.identity.header(Kind::Call);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
         (header.writer, header.timestamp) = (self.writer, self.operations.next_timestamp());
-        (header.time, header.range) = (self.demanded_time(request)?, request.range);
+        let Demand { time, is_exact } = self.demand(request)?;
+        (header.time, header.range) = (time, request.range);
         let whole = Segment { values: Some(body), ..Segment::new(self.identity.node, header) };
         let mut segments = Vec::new();
         self.cut_call(spec, &whole, &mut segments);
-        let operation = Operation { after, held_for, ..Operation::default() }.of(request.range, segments, true);
+        let operation = Operation { after, held_for, is_exact, ..Operation::default() }.of(request.range, segments, true);
         Ok(self.keep(now, operation))
     }
 

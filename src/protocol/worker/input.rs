@@ -16,6 +16,7 @@ impl Worker {
             ControlMessage::Welcome { config, partition, servers } => self.on_welcome(now, config, partition, &servers),
             ControlMessage::UnitDoneHeard { sequence } => self.on_account_heard(sequence),
             ControlMessage::Assigned { sequence, assignment } => self.on_assigned(sequence, assignment),
+            ControlMessage::Delay { sequence, table, delay_max } => self.on_delay(sequence, table, delay_max),
             ControlMessage::Shutdown(shutdown) => self.on_shutdown(shutdown),
             // A heartbeat was heard above; the rest is not for workers.
             _ => {}
@@ -37,7 +38,8 @@ impl Worker {
         self.partition = partition;
         self.membership.on_welcome();
         if self.job.is_none() {
-            self.times = vec![TableTime::default(); config.tables.len()];
+            let time = |spec: &TableSpec| TableTime::new(spec.consistency);
+            self.times = config.tables.iter().map(time).collect();
             let chain = |spec: &TableSpec| Chain::new(&spec.filters, spec.dtype);
             self.chains = config.tables.iter().map(chain).collect();
             let seed = u64::from(self.writer.0);

@@ -8,12 +8,16 @@
 //! * `settled` is the lowest timestamp of a push that is not acknowledged everywhere; it never falls.
 //! * At most [`limit::WINDOW_TIMESTAMPS`] timestamps are open above `settled`; `has_room` says when to wait.
 //!
-//! `input` hears, `keys` are what is asked for, `slicing` cuts, `depend` parts what an operation waits for, `operation` is what is kept, by timestamp
-//! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls and `call` calls, `answer` takes
-//! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
+//! `input` hears, `keys` are what is asked for, `slicing` cuts, `depend` parts what an operation waits for,
+//! `operation` is what is kept, by timestamp in `operations`; `encode` makes the frames, `shard` knows who holds
+//! which key list, `pull` begins pulls and `call` calls, `demand` says what they wait for, `delay` hears how that
+//! changes, `answer` takes replies, `target` is where their values go, `resend` sends again, `residual` changes
+//! values, `work` asks for units of work.
 
 mod answer;
 mod call;
+mod delay;
+mod demand;
 mod depend;
 mod encode;
 mod input;
@@ -36,7 +40,8 @@ use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
-use crate::wire::{ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use delay::DelayChange;
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
@@ -61,7 +66,7 @@ pub enum WorkerEvent {
 }
 
 /// What a push, pull or call works on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request<'a> {
     /// The table.
     pub table: TableId,
@@ -73,6 +78,10 @@ pub struct Request<'a> {
     /// calls run, pulls answered. On another table they must be acknowledged, which a push to a
     /// sequential one is with its step.
     pub after: &'a [Timestamp],
+    /// Pull: another rule than the table's, weaker or stronger.
+    pub consistency: Option<Consistency>,
+    /// Pull: how many of this writer's times lie between its own and the one that the pull is for.
+    pub ahead: u32,
 }
 
 /// Figures of one worker's traffic.
@@ -93,13 +102,23 @@ pub struct Traffic {
 }
 
 /// Time of one table.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct TableTime {
+    /// The table's rule, with the delay that holds now.
+    consistency: Consistency,
+    change: DelayChange,
     time: Time,
-    /// Segments pushed at this time, by shard; only where steps are committed.
+    /// Segments pushed at this time, by shard; at all times where only the last is told.
     slices: Vec<(NodeId, u32)>,
     /// Whether the writer has said that it pushes no more.
     finished: bool,
+}
+
+impl TableTime {
+    fn new(consistency: Consistency) -> TableTime {
+        let (time, change) = (Time(0), DelayChange::default());
+        TableTime { consistency, change, time, slices: Vec::new(), finished: false }
+    }
 }
 
 /// The worker's state machine.
@@ -128,6 +147,8 @@ pub struct Worker {
     held: Vec<Timestamp>,
     /// Marks that wait for the answers to the pulls of their time, oldest first.
     held_marks: Vec<Timestamp>,
+    /// Whether every change of a delay that can be acknowledged is.
+    are_delays_told: bool,
     question: Question,
     accounts: Accounts,
     /// First refusal of an operation whose outcome nobody waits for.
@@ -162,6 +183,7 @@ impl Worker {
             pieces: Vec::new(),
             held: Vec::new(),
             held_marks: Vec::new(),
+            are_delays_told: true,
             question: Question::default(),
             accounts: Accounts::default(),
             refusal: None,
@@ -210,9 +232,9 @@ impl Worker {
         Ok(timestamp)
     }
 
-    /// Ends the table's time: the next push belongs to the next one. Under `Sequential` every shard
-    /// is told how many slices of the old time were sent to it, as soon as the pulls of that time are
-    /// answered.
+    /// Ends the table's time: the next push belongs to the next one. Except under `Eventual` every shard
+    /// is told how many slices of the old time were sent to it; under `Sequential` as soon as the pulls
+    /// of that time are answered.
     ///
     /// # Errors
     /// When the table is not known or this writer has finished it.
@@ -293,6 +315,7 @@ impl Worker {
         drop(self.operations.remove(timestamp));
         self.release_held(now);
         self.release_marks(now);
+        self.tell_delays();
     }
 
     /// The first refusal of an operation that was abandoned, once.

@@ -154,6 +154,8 @@ pub(super) struct Operation {
     pub(super) target: Target,
     /// Whether the target is memory of the program, which wants it back.
     pub(super) is_given: bool,
+    /// Pull: whether it may see no push of its own time.
+    pub(super) is_exact: bool,
     /// Whether the answers come as they are, so that they may land.
     pub(super) lands: bool,
     /// Call: what each shard has answered, by its range.

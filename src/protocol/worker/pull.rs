@@ -1,12 +1,13 @@
 //! Beginning a pull, and the memory that its answers go to.
 
+use super::demand::Demand;
 use super::operation::Operation;
 use super::target::Target;
 use super::{OperationError, Request, Worker};
-use crate::id::{Nanos, TableId, Time, Timestamp};
+use crate::id::{Nanos, TableId, Timestamp};
 use crate::limit;
 use crate::memory::{Block, LandingBlock, Pool};
-use crate::wire::{Consistency, Kind};
+use crate::wire::Kind;
 use std::sync::Arc;
 
 impl Worker {
@@ -46,22 +47,14 @@ impl Worker {
             let reason = format!("{key_count} keys have {target_bytes} bytes of values, the memory {}", into.len());
             return Err(OperationError::Request { table: spec.name.clone(), reason });
         }
-        let time = self.demanded_time(request)?;
+        let Demand { time, is_exact } = self.demand(request)?;
         let is_given = into.is_some();
         let target = match into {
             Some(into) => Target::Landing(LandingBlock::new(into)),
             None => self.landing_target(request.table, target_bytes),
         };
-        let wanted = Operation { target_bytes, target, is_given, ..Operation::default() };
+        let wanted = Operation { target_bytes, target, is_given, is_exact, ..Operation::default() };
         self.begin(now, Kind::Pull, request, time, None, wanted)
-    }
-
-    /// The time that committed state must have reached for the answer.
-    pub(super) fn demanded_time(&self, request: &Request<'_>) -> Result<Time, OperationError> {
-        Ok(match self.spec(request.table)?.consistency {
-            Consistency::Sequential => self.times[usize::from(request.table.0)].time,
-            Consistency::Eventual => Time(0),
-        })
     }
 
     /// Memory that the answers may be written to: of large ones that no filter packs, as long as what

@@ -59,12 +59,13 @@ impl Worker {
         self.ask_again();
     }
 
-    /// Whether a pull or call of the table that began at `time` or before is not answered. Until it is, the
-    /// mark that ends `time` is held back: its step could be committed, and the pull then see it.
-    pub(super) fn has_open_pull(&self, table: TableId, time: Time) -> bool {
+    /// Whether a call of the table, or an exact pull, that began at `time` or before is not answered. Until it
+    /// is, the mark that ends `time` is held back: its step could be committed, and the pull then see it; and
+    /// when the mark is the writer's last, what overtakes a call would retire the call's name unanswered.
+    pub(super) fn has_open_question(&self, table: TableId, time: Time) -> bool {
         self.operations.iter().filter(|(_, operation)| !operation.is_done()).any(|(_, operation)| {
-            let asks = |header: &Header| matches!(header.kind, Kind::Pull | Kind::Call);
-            let of_time = |header: &Header| asks(header) && header.table == table && header.time <= time;
+            let holds = |header: &Header| header.kind == Kind::Call || operation.is_exact;
+            let of_time = |header: &Header| holds(header) && header.table == table && header.time <= time;
             operation.segments.first().is_some_and(|segment| of_time(&segment.header))
         })
     }
@@ -73,7 +74,7 @@ impl Worker {
     pub(super) fn release_marks(&mut self, now: Nanos) {
         let is_free = |worker: &Worker, mark: Timestamp| {
             let header = worker.operations.at(mark).and_then(|operation| operation.segments.first());
-            header.is_none_or(|segment| !worker.has_open_pull(segment.header.table, segment.header.time))
+            header.is_none_or(|segment| !worker.has_open_question(segment.header.table, segment.header.time))
         };
         while let Some(place) = self.held_marks.iter().position(|&mark| is_free(self, mark)) {
             let mark = self.held_marks.remove(place);

@@ -83,7 +83,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends a time. The next one begins even where nobody needs to be told.
+    /// Ends a time. The next one begins even where nobody needs to be told: under `Eventual` the last alone
+    /// is, with the slices of all times, so that the shards can forget the writer.
     pub(super) fn end_time(&mut self, now: Nanos, table: TableId, flags: Flags) -> Result<(), OperationError> {
         let spec = self.spec(table)?;
         let (consistency, range) = (spec.consistency, KeyRange::new(0, spec.key_end));
@@ -93,13 +94,13 @@ impl Worker {
         let own = &mut self.times[usize::from(table.0)];
         (header.table, header.writer, header.timestamp) = (table, self.writer, timestamp);
         (header.time, header.flags) = (own.time, flags);
-        let mut slices = std::mem::take(&mut own.slices);
         let time = own.time;
         own.time = Time(time.0.saturating_add(1));
         own.finished = flags.has(Flags::FINISHED);
-        if consistency == Consistency::Eventual {
+        if consistency == Consistency::Eventual && !own.finished {
             return Ok(());
         }
+        let mut slices = std::mem::take(&mut own.slices);
         let mut segments = self.operations.segment_list();
         segments.extend(self.owners.iter().map(|&to| {
             let slice_count = slices.iter().find(|(shard, _)| *shard == to).map_or(0, |&(_, count)| count);
@@ -109,7 +110,7 @@ impl Worker {
         }));
         slices.clear();
         self.times[usize::from(table.0)].slices = slices;
-        if self.has_open_pull(table, time) {
+        if self.has_open_question(table, time) {
             self.held_marks.push(timestamp);
         }
         let timestamp = self.keep(now, Operation::default().of(range, segments, true));
@@ -128,12 +129,11 @@ impl Worker {
 
     /// Counts a push's segments for the mark at the end of its time.
     pub(super) fn count_slices(&mut self, table: TableId, timestamp: Timestamp) {
-        let is_committed = self.spec(table).is_ok_and(|spec| spec.consistency == Consistency::Sequential);
-        let Some(operation) = self.operations.at(timestamp).filter(|_| is_committed) else { return };
+        let Some(operation) = self.operations.at(timestamp) else { return };
         let slices = &mut self.times[usize::from(table.0)].slices;
         for segment in &operation.segments {
             match slices.iter_mut().find(|(shard, _)| *shard == segment.to) {
-                Some((_, count)) => *count += 1,
+                Some((_, count)) => *count = count.wrapping_add(1),
                 None => slices.push((segment.to, 1)),
             }
         }
