@@ -7,12 +7,8 @@ use super::gid::{GidEntry, choose_gid};
 use super::library::Library;
 use super::port::{LinkLayer, Mtu, Port};
 use super::sysfs;
-use rdma_sys::{ibv_ah_attr, ibv_gid, ibv_global_route};
 use std::cmp::Reverse;
 use std::sync::Arc;
-
-/// Routers that a packet may pass.
-const HOP_LIMIT: u8 = 64;
 
 /// This end of every verbs link of a node.
 #[derive(Debug, Clone)]
@@ -69,27 +65,6 @@ impl LocalPort {
             return Err(VerbsError::Mtu { device: device.name().to_owned(), port: port.number, wanted, active });
         }
         Ok(LocalPort { device, port, gid, mtu, traffic_class: config.traffic_class })
-    }
-
-    /// The address of a queue pair on this same port.
-    pub(super) fn address_of_itself(&self) -> ibv_ah_attr {
-        let route = ibv_global_route {
-            dgid: ibv_gid { raw: self.gid.as_ref().map_or([0; 16], |entry| entry.gid.0) },
-            flow_label: 0,
-            // The table is read only as far as this byte reaches.
-            sgid_index: self.gid.as_ref().map_or(0, |entry| entry.index as u8),
-            hop_limit: HOP_LIMIT,
-            traffic_class: self.traffic_class,
-        };
-        ibv_ah_attr {
-            grh: route,
-            dlid: self.port.lid,
-            sl: 0,
-            src_path_bits: 0,
-            static_rate: 0,
-            is_global: u8::from(self.gid.is_some()),
-            port_num: self.port.number,
-        }
     }
 
     fn log(&self) {
