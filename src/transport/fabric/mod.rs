@@ -43,6 +43,7 @@ use super::verbs::{Fault, OpcodeCounts, Verbs, VerbsConfig};
 use super::{Incoming, TransportError};
 use crate::id::{JobId, NodeId, Role};
 use crate::memory::Pool;
+use crate::memory::numa::NumaNode;
 use crate::wire::TxFrame;
 use peer::Peer;
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ pub struct LinkSettings {
     pub choice: TransportChoice,
     /// Which device and port verbs links use.
     pub verbs: VerbsConfig,
+    /// Memory node that the device should be near, where the settings name none.
+    pub near: Option<NumaNode>,
 }
 
 /// The fabric of one node.
@@ -103,11 +106,15 @@ impl FabricTransport {
         let landing = (node.role() == Some(Role::Worker)).then(Pool::unbounded);
         let (verbs, no_verbs) = match settings.choice.allows(LinkKind::Verbs) {
             false => (None, None),
-            true => match Verbs::open(&settings.verbs, None, job, &pool, landing.as_ref()) {
-                Ok(verbs) => (Some(verbs), None),
-                Err(error) if settings.choice == TransportChoice::Verbs => return Err(TransportError::Verbs(error)),
-                Err(error) => (None, Some(format!("verbs: {error}"))),
-            },
+            true => {
+                match Verbs::open(&settings.verbs, settings.near.map(|node| node.0), job, &pool, landing.as_ref()) {
+                    Ok(verbs) => (Some(verbs), None),
+                    Err(error) if settings.choice == TransportChoice::Verbs => {
+                        return Err(TransportError::Verbs(error));
+                    }
+                    Err(error) => (None, Some(format!("verbs: {error}"))),
+                }
+            }
         };
         if let Some(reason) = &no_verbs {
             tracing::info!(reason, "verbs are not available");

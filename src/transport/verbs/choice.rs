@@ -10,6 +10,9 @@ use super::sysfs;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+/// What systems call the distance of a memory node from itself.
+const DISTANCE_MIN: u32 = 10;
+
 /// This end of every verbs link of a node.
 #[derive(Debug, Clone)]
 pub struct LocalPort {
@@ -113,7 +116,7 @@ fn nearest(library: Library, near: Option<u32>) -> Result<(Arc<Device>, Port), V
         .iter()
         .map(|(device, port)| Candidate {
             is_active: port.state.is_active(),
-            distance: near.zip(device.numa_node()).and_then(|(from, to)| sysfs::numa_distance(from, to)),
+            distance: distance(near, device.numa_node(), sysfs::numa_distance),
             gigabits: port.gigabits(),
         })
         .collect();
@@ -126,6 +129,13 @@ fn nearest(library: Library, near: Option<u32>) -> Result<(Arc<Device>, Port), V
             Err(VerbsError::NoActivePort { ports })
         }
     }
+}
+
+/// From the node that asks to a device's, where both are known. A system that does not tell distances
+/// still has the same node nearest.
+fn distance(near: Option<u32>, node: Option<u32>, told: impl Fn(u32, u32) -> Option<u32>) -> Option<u32> {
+    let (from, to) = near.zip(node)?;
+    if from == to { Some(DISTANCE_MIN) } else { told(from, to) }
 }
 
 /// The place of the candidate to take.
@@ -158,6 +168,20 @@ mod tests {
         let ports =
             [candidate(false, Some(10), 400.0), candidate(true, Some(21), 200.0), candidate(true, Some(10), 100.0)];
         assert_eq!(best(&ports), Some(2));
+    }
+
+    #[test]
+    fn of_several_usable_devices_the_one_on_the_node_that_asks_is_taken() {
+        let devices = [Some(0), Some(1), None];
+        let taken = |near, told: fn(u32, u32) -> Option<u32>| {
+            best(&devices.map(|node| candidate(true, distance(near, node, told), 100.0)))
+        };
+        let tells = |from: u32, to: u32| Some(10 + 11 * from.abs_diff(to));
+        for told in [tells, |_, _| None] {
+            assert_eq!([Some(0), Some(1)].map(|near| taken(near, told)), [Some(0), Some(1)]);
+            assert_eq!(taken(None, told), Some(0), "the first, when nobody says where it runs");
+        }
+        assert_eq!(taken(Some(3), tells), Some(1), "the nearest, when none is on the node itself");
     }
 
     #[test]
