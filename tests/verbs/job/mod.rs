@@ -15,5 +15,6 @@ pub(crate) const TESTS: &[Test] = tests![
     network::a_wire_that_fails_costs_time_and_one_that_stays_down_ends_the_job,
     fault::jobs_that_cannot_start_say_what_to_mend,
     fault::a_peer_that_is_killed_while_it_writes_ends_the_job_and_leaves_nothing,
+    fault::a_device_whose_network_fails_alone_costs_time_and_nothing_else,
     fault::a_device_that_is_removed_is_let_go_and_later_jobs_say_what_is_missing,
 ];
