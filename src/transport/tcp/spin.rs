@@ -11,7 +11,7 @@ const WARM_LIMITS: u32 = 20;
 /// Of so many looks one asks the poller; the others read from the connection that spoke last.
 const LOOKS_PER_POLL: u32 = 8;
 /// The same while messages come by another way than a connection, where a look costs next to nothing.
-const LOOKS_ELSEWHERE_PER_POLL: u32 = 64;
+const LOOKS_ELSEWHERE_PER_POLL: u32 = 256;
 
 /// Where a wait that polls looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

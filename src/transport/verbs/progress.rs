@@ -23,7 +23,7 @@ impl Verbs {
     pub fn tx_burst(&mut self, peer: NodeId, frames: &mut Vec<TxFrame>) {
         let Some(&index) = self.by_peer.get(&peer) else { return };
         let Some(link) = self.links[index].as_mut().filter(|link| !link.has_failed) else { return };
-        link.enqueue(frames, &mut self.carried);
+        link.enqueue(frames, &mut self.left);
         self.mark_unsent(index);
     }
 
@@ -250,7 +250,10 @@ impl Verbs {
         if !link.arrivals.is_empty() && !std::mem::replace(&mut link.is_ready, true) {
             self.ready.push_back(index);
         }
-        self.mark_unsent(index);
+        // The end of a send alone is no reason to go through a round: it would be one for every message.
+        if link.can_plan() || link.returns_are_due {
+            self.mark_unsent(index);
+        }
     }
 
     fn mark_unsent(&mut self, index: usize) {

@@ -17,7 +17,7 @@ use crate::transport::ring::{
     Credit, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Pieces, RingError, SLOT_HEAD_BYTES,
     arrive, arrive_header, parse_pieces,
 };
-use crate::wire::{HEADER_BYTES, Header, Kind, RawHeader, RxFrame, Status, Target};
+use crate::wire::{HEADER_BYTES, Header, Kind, RxFrame, Status, Target};
 
 /// A frame that is here and not delivered.
 #[derive(Debug)]
@@ -37,7 +37,6 @@ pub(super) struct Reading {
     /// The block, as the requests name it.
     pub(super) into: Part,
     envelope: Envelope,
-    raw: RawHeader,
     header: Header,
     block: Block,
 }
@@ -138,8 +137,8 @@ impl Link {
                 }
             }
             Arrival::Fetched(reading) => {
-                let Reading { envelope, raw, header, block, .. } = *reading;
-                let frame = RxFrame::linked(&raw, header, RxBuf::new(block));
+                let Reading { envelope, header, block, .. } = *reading;
+                let frame = RxFrame::linked(header, RxBuf::new(block));
                 self.returns_are_due = true;
                 (envelope, frame.map_err(|error| LinkFailure::Frame(error.to_string()))?)
             }
@@ -181,7 +180,7 @@ impl Link {
         if !envelope.landed {
             return Ok(arrive(message, &origin)?);
         }
-        let (raw, header) = arrive_header(message, &origin)?;
+        let header = arrive_header(message, &origin)?;
         let bytes = header.body_bytes() - header.value_bytes as usize;
         if bytes > slot.len() - SLOT_HEAD_BYTES {
             let (bytes, limit) = (bytes as u64, (slot.len() - SLOT_HEAD_BYTES) as u64);
@@ -195,7 +194,7 @@ impl Link {
                 RxBuf::new(block)
             }
         };
-        RxFrame::linked_landed(&raw, header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
+        RxFrame::linked_landed(header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
     }
 
     fn frame_in_message(
@@ -215,7 +214,7 @@ impl Link {
                 None => Ok(Some(arrive(message, &origin)?)),
             };
         }
-        let (raw, header) = arrive_header(message, &origin)?;
+        let header = arrive_header(message, &origin)?;
         let mut list = [0; super::LIST_BYTES];
         let listed = (message.len() - HEADER_BYTES).min(list.len());
         message.copy_out_counted(HEADER_BYTES, &mut list[..listed]);
@@ -223,7 +222,7 @@ impl Link {
         let block = shared.registry.pool().block(header.body_bytes());
         let into =
             shared.registry.part(&block)?.ok_or_else(|| LinkFailure::Post(std::io::ErrorKind::NotFound.into()))?;
-        self.readings.push_back(Box::new(Reading { pieces, into, envelope: envelope.clone(), raw, header, block }));
+        self.readings.push_back(Box::new(Reading { pieces, into, envelope: envelope.clone(), header, block }));
         Ok(None)
     }
 }
@@ -235,7 +234,7 @@ fn landed_by_copy(
     origin: &Origin<'_>,
     landing: &Landing,
 ) -> Result<Option<RxFrame>, LinkFailure> {
-    let (raw, header) = arrive_header(message, origin)?;
+    let header = arrive_header(message, origin)?;
     let bytes = header.value_bytes as usize;
     let (body, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
     let is_for_it =
@@ -246,6 +245,6 @@ fn landed_by_copy(
     let mut values = [0; RECEIVE_BYTES];
     message.copy_out_counted(HEADER_BYTES, &mut values[..bytes]);
     landing.as_shared().copy_in_counted(0, &values[..bytes]);
-    let frame = RxFrame::linked_landed(&raw, header, RxBuf::empty());
+    let frame = RxFrame::linked_landed(header, RxBuf::empty());
     frame.map(Some).map_err(|error| LinkFailure::Frame(error.to_string()))
 }
