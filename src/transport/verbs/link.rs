@@ -17,6 +17,7 @@ use super::resource::QueuePair;
 use super::sent::{Sent, Staged};
 use super::tokens::Tokens;
 use crate::id::NodeId;
+use crate::limit;
 use crate::memory::Landing;
 use crate::transport::ring::{Credit, Credits, Granted, Offer, Outbox};
 use crate::wire::{Kind, Status, Target, TxFrame};
@@ -116,18 +117,18 @@ impl Link {
         is_data && remote.limits.route(&shape(frame, offer.map(|asked| &asked.offer))).is_some()
     }
 
-    /// Queues the frames that it carries, as long as there is room, and leaves the others; `left` is empty
-    /// before and afterwards.
-    pub(super) fn enqueue(&mut self, frames: &mut Vec<TxFrame>, left: &mut Vec<TxFrame>) {
-        for mut frame in frames.drain(..) {
-            if self.outbox.has_room() && self.carries(&frame) {
-                self.claim(&mut frame);
-                self.outbox.push(frame);
-            } else {
-                left.push(frame);
+    /// Queues the frames that it carries, as long as there is room, and leaves the others.
+    pub(super) fn enqueue(&mut self, frames: &mut Vec<TxFrame>, carried: &mut Vec<TxFrame>) {
+        let mut room = limit::SEND_QUEUE_BYTES.saturating_sub(self.outbox.queued_bytes());
+        carried.extend(frames.extract_if(.., |frame| {
+            let fits = room > 0 && self.carries(frame);
+            if fits {
+                room = room.saturating_sub(frame.bytes());
+                self.claim(frame);
             }
-        }
-        frames.append(left);
+            fits
+        }));
+        self.outbox.take(carried);
     }
 
     /// Keeps a second answer to the same request from being written to its memory.

@@ -112,7 +112,7 @@ pub struct Verbs {
     /// Links that may have something to send.
     unsent: Vec<usize>,
     /// Used again by each `tx_burst`.
-    left: Vec<TxFrame>,
+    carried: Vec<TxFrame>,
     failures: VecDeque<(NodeId, LinkFailure)>,
     /// Receives that closed links may have taken along.
     lost_receives: usize,

@@ -23,7 +23,7 @@ impl Verbs {
     pub fn tx_burst(&mut self, peer: NodeId, frames: &mut Vec<TxFrame>) {
         let Some(&index) = self.by_peer.get(&peer) else { return };
         let Some(link) = self.links[index].as_mut().filter(|link| !link.has_failed) else { return };
-        link.enqueue(frames, &mut self.left);
+        link.enqueue(frames, &mut self.carried);
         self.mark_unsent(index);
     }
 

@@ -94,7 +94,7 @@ impl Verbs {
             ready: VecDeque::new(),
             parked: Vec::new(),
             unsent: Vec::new(),
-            left: Vec::new(),
+            carried: Vec::new(),
             failures: VecDeque::new(),
             lost_receives: 0,
             out_of_use: None,
