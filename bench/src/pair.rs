@@ -5,7 +5,7 @@
 use crate::options::{Wait, Way};
 use crate::pin::Placement;
 use anyhow::{Context, Result, bail};
-use parashard::id::{Generation, Incarnation, JobId, NodeId};
+use parashard::id::{Generation, Incarnation, JobId, Nanos, NodeId};
 use parashard::limit;
 use parashard::memory::{Pool, TxBuf};
 use parashard::node::{LinkKind, LinkSettings, Secret, now, random};
@@ -141,12 +141,14 @@ impl Pair {
         let mut header = Header::new(Kind::Push, SENDER);
         (header.job, header.value_bytes) = (self.job, u32::try_from(bytes)?);
         self.outgoing.push(TxFrame::with_values(header, self.values.slice(0..bytes)));
-        self.transport.tx_burst(now(), RECEIVER, &mut self.outgoing);
-        let expected = self.answers + 1;
-        self.progress()?;
+        let (now, expected) = (now(), self.answers + 1);
+        self.transport.tx_burst(now, RECEIVER, &mut self.outgoing);
+        self.transport.flush(now);
+        self.read(now)?;
         while self.answers < expected {
+            self.transport.flush(now);
             self.transport.wait(Some(SLEEP_MAX))?;
-            self.progress()?;
+            self.read(parashard::node::now())?;
         }
         Ok(())
     }
@@ -154,6 +156,10 @@ impl Pair {
     fn progress(&mut self) -> Result<()> {
         let now = now();
         self.transport.flush(now);
+        self.read(now)
+    }
+
+    fn read(&mut self, now: Nanos) -> Result<()> {
         self.transport.rx_burst(now, &mut self.incoming, FRAMES_MAX);
         for incoming in self.incoming.drain(..) {
             match incoming {
@@ -203,9 +209,10 @@ fn open(node: NodeId, job: JobId, secret: &Secret, wait: Wait, way: Way) -> Resu
 fn receive(mut transport: FabricTransport, job: JobId, does: Receiver, shared: &Shared) -> Result<(), TransportError> {
     let (mut incoming, mut answers) = (Vec::new(), Vec::new());
     while !shared.is_over.load(Ordering::Acquire) {
-        let is_more = transport.rx_burst(now(), &mut incoming, FRAMES_MAX);
+        let now = now();
+        let is_more = transport.rx_burst(now, &mut incoming, FRAMES_MAX);
         let mut arrived = 0;
-        for told in incoming.drain(..) {
+        for told in &incoming {
             let Incoming::Frame { frame, .. } = told else { continue };
             arrived += u64::from(frame.header.value_bytes);
             if does == Receiver::Answers {
@@ -213,9 +220,10 @@ fn receive(mut transport: FabricTransport, job: JobId, does: Receiver, shared: &
             }
         }
         if !answers.is_empty() {
-            transport.tx_burst(now(), SENDER, &mut answers);
+            transport.tx_burst(now, SENDER, &mut answers);
         }
-        transport.flush(now());
+        transport.flush(now);
+        incoming.clear();
         shared.received_bytes.fetch_add(arrived, Ordering::Release);
         if !is_more {
             transport.wait(Some(SLEEP_MAX))?;

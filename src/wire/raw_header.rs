@@ -146,24 +146,9 @@ impl RawHeader {
         if found == computed { Ok(()) } else { Err(WireError::Checksum { found, computed }) }
     }
 
-    /// CRC-32 of all before the checksum, as two whole blocks. A rest of less than a block goes through the CRC
-    /// byte by byte, which takes longer than all else that is done with a header. So the second block is
-    /// the rest behind four zeros, which change nothing in a register of zeros; the register after the first
-    /// block is added to the first bytes of the rest instead.
-    fn header_checksum(&self) -> u32 {
-        const BLOCK: usize = 64;
-        let mut bytes: [u8; HEADER_BYTES] = zerocopy::transmute!(*self);
-        bytes.copy_within(BLOCK..HEADER_BYTES - 4, BLOCK + 4);
-        let register = !crc32fast::hash(&bytes[..BLOCK]);
-        bytes[BLOCK..BLOCK + 4].fill(0);
-        bytes[BLOCK + 4..BLOCK + 8].iter_mut().zip(register.to_le_bytes()).for_each(|(byte, added)| *byte ^= added);
-        let mut hasher = crc32fast::Hasher::new_with_initial(!0);
-        hasher.update(&bytes[BLOCK..]);
-        hasher.finalize()
-    }
-
     fn checksum_with(&self, body: &[&[u8]]) -> u32 {
-        let mut hasher = crc32fast::Hasher::new_with_initial(self.header_checksum());
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.as_bytes()[..HEADER_BYTES - 4]);
         body.iter().for_each(|part| hasher.update(part));
         hasher.finalize()
     }

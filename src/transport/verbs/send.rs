@@ -209,10 +209,11 @@ impl Link {
         envelope
     }
 
-    fn credits_are_due(&self, shared: &Shared) -> bool {
-        let held = shared.lender.lent_to(self.peer);
-        let is_half = self.returning.len() >= (held / 2).max(2);
-        !self.returning.is_empty() && (self.returns_are_due || is_half)
+    /// Whether credits must not wait for a frame that takes them along.
+    pub(super) fn credits_are_due(&self, shared: &Shared) -> bool {
+        // With fewer than two there is no need to know how many are lent.
+        let is_half = || self.returning.len() >= 2.max(shared.lender.lent_to(self.peer) / 2);
+        !self.returning.is_empty() && (self.returns_are_due || (self.returning.len() >= 2 && is_half()))
     }
 
     fn plan_credits(&mut self, shared: &mut Shared) -> Result<(), LinkFailure> {
