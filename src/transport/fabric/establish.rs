@@ -99,6 +99,7 @@ impl FabricTransport {
             self.paused_count -= usize::from(record.is_paused);
             record.close();
         }
+        self.has_rings = self.peers.values().any(|record| record.ring().is_some());
     }
 
     pub(super) fn on_setup(&mut self, now: Nanos, peer: NodeId, frame: &RxFrame) {
@@ -236,6 +237,7 @@ impl FabricTransport {
         match RingLink::new(memory, side, peer, record.generation, bell) {
             Ok(link) => {
                 record.link = Some(Link::Ring(Box::new(link)));
+                self.has_rings = true;
                 true
             }
             Err(error) => {

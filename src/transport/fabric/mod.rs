@@ -85,8 +85,12 @@ pub struct FabricTransport {
     paused_count: usize,
     /// The first peer with whom the choice cannot be met, and why: the node cannot go on.
     refusal: Option<(NodeId, String)>,
+    /// Whether a link is a ring; without one nobody goes through the peers for it.
+    has_rings: bool,
     /// Whether links have more than the latest `rx_burst` took.
     has_more: bool,
+    /// Whether a wait ended because a link has something.
+    has_found: bool,
     /// Used again by each `rx_burst`, and by each `tx_burst` with frames too large for a link.
     arrived: Vec<Incoming>,
     large: Vec<TxFrame>,
@@ -136,7 +140,9 @@ impl FabricTransport {
             peers: BTreeMap::new(),
             paused_count: 0,
             refusal: None,
+            has_rings: false,
             has_more: false,
+            has_found: false,
             arrived: Vec::new(),
             large: Vec::new(),
         })

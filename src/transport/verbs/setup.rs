@@ -98,6 +98,7 @@ impl Verbs {
             lost_receives: 0,
             out_of_use: None,
             is_armed: false,
+            has_looked: false,
             polls: 0,
         })
     }
