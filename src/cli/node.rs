@@ -6,7 +6,7 @@ use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
 use crate::memory::HugePages;
 use crate::node::{
-    LinkSettings, NodeConfig, Placement, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file,
+    LinkSettings, NodeConfig, Placement, PushFilters, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file,
     secret_from_environment,
 };
 use clap::Args;
@@ -77,6 +77,7 @@ impl NodeOptions {
             key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
             links: LinkSettings::default(),
             placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
+            push_filters: PushFilters::default(),
         })
     }
 
@@ -122,6 +123,7 @@ pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeC
         key_cache_bytes,
         links: LinkSettings::default(),
         placement: Placement::default(),
+        push_filters: PushFilters::default(),
     })
 }
 

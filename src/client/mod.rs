@@ -65,5 +65,7 @@ pub use table::Table;
 pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
-pub use crate::node::{LinkCounts, NodeConfig, Offer, Workload};
+pub use crate::node::{
+    Kkt, LinkCounts, MakePushFilter, NodeConfig, Offer, PushFilter, PushFilters, TableSpec, Workload,
+};
 pub use crate::wire::{Bf16, Shutdown, Unit};

@@ -260,6 +260,7 @@ mod tests {
             spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
             placement: Placement::default(),
+            push_filters: crate::node::PushFilters::default(),
             links: LinkSettings::default(),
         };
         InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() }

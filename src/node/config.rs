@@ -3,6 +3,7 @@
 use super::error::NodeError;
 use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::protocol::worker::PushFilters;
 use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
 use std::fmt;
@@ -31,6 +32,8 @@ pub struct NodeConfig {
     pub links: LinkSettings,
     /// Which processors and which memory.
     pub placement: Placement,
+    /// The filters of pushes that tables may declare by name; for workers.
+    pub push_filters: PushFilters,
 }
 
 impl fmt::Debug for NodeConfig {

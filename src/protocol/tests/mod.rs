@@ -1,5 +1,6 @@
 //! The machines one by one, driven with hand-made frames. Every frame passes through the wire.
 
+mod held_back;
 mod key_cache;
 mod landing;
 mod membership;
