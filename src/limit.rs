@@ -68,8 +68,12 @@ pub const SHARD_KEY_CACHE_BYTES: usize = 1 << 30;
 /// Bytes that one worker keeps of what it believes the shards' key caches to hold.
 pub const WORKER_KEY_DIGESTS_BYTES: usize = 64 << 20;
 
-/// Bytes that one worker keeps, for each table, of what rounding filters cut off.
+/// Bytes that one worker keeps, for each table, of what filters hold back and rounding cuts off; past it the
+/// larger half is sent.
 pub const WORKER_RESIDUAL_BYTES: usize = 4 << 30;
+
+/// Keys and values of one push of what was kept so.
+pub const RESIDUAL_PUSH_BYTES: u64 = 64 << 20;
 
 /// Key ranges that pushes under way may cut out of one table's clock in one shard, over all writers: about
 /// 8 MB. A writer's lowest open push is let in past it, so that what is cut out can merge again.

@@ -6,7 +6,8 @@ use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
 use crate::memory::HugePages;
 use crate::node::{
-    Functions, LinkSettings, NodeConfig, Placement, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file,
+    Functions, LinkSettings, NodeConfig, Placement, PushFilters, SECRET_VARIABLE, Secret, has_lifeline, random,
+    read_secret_file,
     secret_from_environment,
 };
 use clap::Args;
@@ -78,6 +79,7 @@ impl NodeOptions {
             links: LinkSettings::default(),
             placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
             functions: Functions::default(),
+            push_filters: PushFilters::default(),
         })
     }
 
@@ -124,6 +126,7 @@ pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeC
         links: LinkSettings::default(),
         placement: Placement::default(),
         functions: Functions::default(),
+        push_filters: PushFilters::default(),
     })
 }
 

@@ -193,11 +193,34 @@ impl<T: Number> Table<T> {
         self.shared.enter().send(|worker| worker.tick(node::now(), self.spec.id))
     }
 
-    /// Says that this worker pushes no more: nobody waits for it any longer.
+    /// Pushes what filters have kept of this worker's pushes: keys that `significant`, `kkt` or a filter of
+    /// the program's own holds back, and what rounding has cut off. Wait with
+    /// [`Cluster::settle`](super::Cluster::settle) until it has arrived.
+    ///
+    /// # Errors
+    /// When this worker has finished the table or the job has ended.
+    pub fn flush(&self) -> Result<(), ClientError> {
+        loop {
+            let mut inner = self.shared.enter();
+            inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
+            let has_more = inner.worker().flush_kept(node::now(), self.spec.id)?;
+            inner.flush();
+            if !has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says that this worker pushes no more: nobody waits for it any longer. What filters hold back is pushed
+    /// before.
     ///
     /// # Errors
     /// When the job has ended.
     pub fn finish(&self) -> Result<(), ClientError> {
+        let is_finished = self.shared.enter().worker().is_finished(self.spec.id);
+        if self.spec.filters.hold_back() && !is_finished {
+            self.flush()?;
+        }
         self.shared.enter().send(|worker| worker.finish(node::now(), self.spec.id))
     }
 

@@ -1,7 +1,8 @@
 //! Steps that shrink a message, in a chain per table whose order the code decides.
 //!
-//! * What changes values runs once per push, before it is cut into slices: [`Rounding`]
-//!   (`fixed_point`, `bf16`) with what it cuts off kept by the sender, then [`RandomSkip`]. The
+//! * What changes values runs once per push, before it is cut into slices: a [`PushFilter`] of the user's own
+//!   or `kkt`, then `significant` ([`hold_small`]), which both hold keys back; [`Rounding`]
+//!   (`fixed_point`, `bf16`); then [`RandomSkip`]. What is held back or cut off is kept by the sender. The
 //!   result is kept until it is acknowledged.
 //! * What loses nothing runs at each send and may be redone: a [`Chain`] has a half for key blocks
 //!   (`pack_keys`, then `snappy`) and one for value blocks (narrow numbers, then `nonzero`, then
@@ -22,9 +23,12 @@ mod bf16;
 mod chain;
 mod error;
 mod fixed_point;
+mod holding;
 mod key_cache;
+mod kkt;
 mod nonzero;
 mod pack_keys;
+mod push_filter;
 mod random_skip;
 mod rounding;
 mod scratch;
@@ -35,7 +39,10 @@ mod unpacked;
 
 pub use chain::{Chain, KeyChain, ValueChain};
 pub use error::FilterError;
+pub use holding::{add_held, hold_small, hold_smaller_half, part};
 pub use key_cache::key_digest;
+pub use kkt::Kkt;
+pub use push_filter::{MakePushFilter, PushFilter, PushFilters};
 pub use random_skip::RandomSkip;
 pub use rounding::Rounding;
 pub use unpacked::Unpacked;

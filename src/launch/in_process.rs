@@ -261,6 +261,7 @@ mod tests {
             key_cache_bytes: 1 << 20,
             placement: Placement::default(),
             functions: crate::node::Functions::default(),
+            push_filters: crate::node::PushFilters::default(),
             links: LinkSettings::default(),
         };
         InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() }

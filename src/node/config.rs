@@ -3,6 +3,7 @@
 use super::error::NodeError;
 use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::protocol::worker::PushFilters;
 use crate::store::Functions;
 use crate::transport::fabric::LinkSettings;
 use crate::transport::handshake::Secret;
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub placement: Placement,
     /// What a server runs for workers that call it by name; others run none.
     pub functions: Functions,
+    /// The filters of pushes that tables may declare by name; for workers.
+    pub push_filters: PushFilters,
 }
 
 impl fmt::Debug for NodeConfig {

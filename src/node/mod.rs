@@ -39,7 +39,9 @@ pub use time::now;
 pub use worker::{WorkerDriver, open_worker};
 
 pub use crate::protocol::scheduler::{Cast, DelayPolicy, Offer, Workload};
-pub use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
+pub use crate::protocol::worker::{
+    Keys, Kkt, MakePushFilter, OperationError, PushFilter, PushFilters, Request, Worker, WorkerEvent,
+};
 pub use crate::store::{CallFunction, CallRun, ExactSum, Functions, Norms, Numbers, RowBlock, UpdateStep};
 pub use crate::transport::Waker;
 pub use crate::transport::fabric::{LinkCounts, LinkKind, LinkSettings, TransportChoice};

@@ -25,6 +25,7 @@ pub fn open_worker(config: &NodeConfig, rank: u32, pool: &Arc<Pool>) -> Result<W
     let transport = FabricTransport::open(transport, &config.links)?;
     let identity = Identity::new(node, config.job, incarnation);
     let mut worker = Worker::new(now(), identity, config.host.clone(), &config.scheduler, Arc::clone(pool));
+    worker.filter_by(config.push_filters.clone());
     if let Some(landing) = transport.landing_pool() {
         worker.land_in(landing, limit::LANDING_BYTES_MIN);
     }

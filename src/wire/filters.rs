@@ -3,6 +3,7 @@
 
 use super::dtype::DType;
 use super::filter_flags::FilterFlags;
+use super::own_filter::OwnFilter;
 use super::table_spec::{TableSpec, UpdateFunction};
 use crate::error::{Classify, ExitCode, Severity};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What the command line may name, for messages.
-const NAMES: &str = "key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16, random_skip:P, none";
+const NAMES: &str = "key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16, random_skip:P, \
+                     significant:THRESHOLD, kkt:BOUND, own:NAME[:NUMBER], none";
 
 /// The filters of a table. Nothing is on by default.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -27,6 +29,10 @@ pub struct Filters {
     pub quantize: Option<Quantize>,
     /// The share of keys whose pushed values are dropped. These are lost.
     pub random_skip: Option<f32>,
+    /// A key is pushed only once its sum of pushes is larger than this; until then the sender keeps it.
+    pub significant: Option<f64>,
+    /// A filter of the worker program decides which keys are pushed; the sender keeps the others.
+    pub own: Option<OwnFilter>,
 }
 
 /// How pushed numbers are rounded.
@@ -82,7 +88,13 @@ impl Filters {
     /// Whether values are changed before they are sent.
     #[must_use]
     pub fn change_values(&self) -> bool {
-        self.quantize.is_some() || self.random_skip.is_some()
+        self.quantize.is_some() || self.random_skip.is_some() || self.hold_back()
+    }
+
+    /// Whether keys of a push may be kept by the sender, to be sent later.
+    #[must_use]
+    pub fn hold_back(&self) -> bool {
+        self.significant.is_some() || self.own.is_some()
     }
 
     /// Every bit that a frame of the table may carry.
@@ -123,6 +135,21 @@ impl Filters {
                 );
             }
         }
+        if let Some(threshold) = self.significant {
+            if !(threshold >= 0.0 && threshold.is_finite()) {
+                return unfit("significant", &format!("the threshold {threshold} is no number of 0 or more"));
+            }
+            if table.dtype == DType::Bf16 {
+                return unfit("significant", "sums of what is held back would be rounded to bf16 each time: use f32");
+            }
+        }
+        if self.own.is_some() && !matches!(table.dtype, DType::F32 | DType::F64) {
+            return unfit("own", &format!("it is given f32 or f64, the table holds {}", table.dtype));
+        }
+        if self.hold_back() && assigns {
+            let filter = if self.own.is_some() { "own" } else { "significant" };
+            return unfit(filter, "what is held back is added to a later push, but pushes are assigned");
+        }
         match self.random_skip {
             Some(share) if !(share > 0.0 && share < 1.0) => {
                 unfit("random_skip", &format!("the share {share} is not between 0 and 1"))
@@ -147,7 +174,14 @@ impl Filters {
                 let share = share.parse().map_err(|_| FiltersError::Unknown(name.to_owned()))?;
                 return self.random_skip.replace(share).map_or(Ok(()), |_| Err(twice("random_skip")));
             }
-            _ => return Err(FiltersError::Unknown(name.to_owned())),
+            ("significant", Some(threshold)) => {
+                let threshold = threshold.parse().map_err(|_| FiltersError::Unknown(name.to_owned()))?;
+                return self.significant.replace(threshold).map_or(Ok(()), |_| Err(twice("significant")));
+            }
+            _ => {
+                let own = OwnFilter::parse(kind, argument).ok_or_else(|| FiltersError::Unknown(name.to_owned()))?;
+                return self.own.replace(own).map_or(Ok(()), |_| Err(twice("another filter of the program")));
+            }
         };
         self.quantize.replace(quantize).map_or(Ok(()), |other| Err(twice(other.name())))
     }
@@ -189,6 +223,8 @@ impl fmt::Display for Filters {
         ];
         let mut names: Vec<String> =
             switches.iter().filter(|(is_on, _)| *is_on).map(|(_, name)| (*name).to_owned()).collect();
+        names.extend(self.own.map(|own| own.to_string()));
+        names.extend(self.significant.map(|threshold| format!("significant:{threshold}")));
         names.extend(self.quantize.map(|quantize| quantize.name().to_owned()));
         names.extend(self.random_skip.map(|share| format!("random_skip:{share}")));
         if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(",")) }
@@ -217,9 +253,16 @@ mod tests {
 
     #[test]
     fn what_is_displayed_can_be_typed_in_any_order() {
-        for text in
-            ["none", "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1", "bf16", "fixed_point:16"]
-        {
+        for text in [
+            "none",
+            "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1",
+            "bf16",
+            "fixed_point:16",
+            "kkt:0.5,significant:0.25,bf16",
+            "own:mine",
+            "own:mine:-3",
+            "significant:0",
+        ] {
             assert_eq!(text.parse::<Filters>().expect("good names").to_string(), text);
         }
         let typed: Filters =
@@ -229,9 +272,25 @@ mod tests {
 
     #[test]
     fn a_bad_name_is_told_the_good_ones() {
-        for name in
-            ["gzip", "", "fixed_point", "fixed_point:9", "bf16:1", "random_skip", "random_skip:x", "snappy,none"]
-        {
+        for name in [
+            "gzip",
+            "",
+            "fixed_point",
+            "fixed_point:9",
+            "bf16:1",
+            "random_skip",
+            "random_skip:x",
+            "snappy,none",
+            "significant",
+            "significant:x",
+            "kkt",
+            "kkt:x",
+            "own",
+            "own:",
+            "own:a b",
+            "own:a:x",
+            "own:a_name_that_is_far_too_long_for_one",
+        ] {
             let message = name.parse::<Filters>().expect_err(name).to_string();
             assert!(message.starts_with("unknown filter `") && message.contains(NAMES), "{message}");
         }
@@ -253,6 +312,17 @@ mod tests {
         assert_eq!(of_doubles, Err("table `weights`: filter bf16: it rounds f32, the table holds f64".to_owned()));
         assert!(check("fixed_point:16", DType::F32, UpdateFunction::Assign).is_err());
         assert!(check("random_skip:0.5", DType::F32, UpdateFunction::Assign).is_err());
+        assert!(check("significant:0.5", DType::F32, UpdateFunction::Assign).is_err());
+        assert!(check("kkt:0.5", DType::F64, UpdateFunction::Assign).is_err());
+        assert!(check("own:mine", DType::I64, UpdateFunction::Sum).is_err());
+        assert!(check("significant:0.5", DType::Bf16, UpdateFunction::Sum).is_err());
+        assert_eq!(check("significant:3", DType::I64, UpdateFunction::Sum), Ok(()));
+        for threshold in ["-1", "NaN", "inf"] {
+            assert!(
+                check(&format!("significant:{threshold}"), DType::F32, UpdateFunction::Sum).is_err(),
+                "{threshold}"
+            );
+        }
         for share in ["0", "1", "-0.5", "NaN", "inf"] {
             assert!(check(&format!("random_skip:{share}"), DType::F32, UpdateFunction::Sum).is_err(), "{share}");
         }

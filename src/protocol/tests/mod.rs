@@ -3,6 +3,7 @@
 mod call;
 mod consistency;
 mod dag;
+mod held_back;
 mod key_cache;
 mod landing;
 mod membership;

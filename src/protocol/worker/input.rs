@@ -1,6 +1,6 @@
 //! What a worker hears: the scheduler's words, lost and found connections, time.
 
-use super::residual::ValueFilter;
+use super::value_filter::ValueFilter;
 use super::{TableTime, Worker, WorkerEvent};
 use crate::error::ExitCode;
 use crate::filter::Chain;
@@ -43,7 +43,7 @@ impl Worker {
             let chain = |spec: &TableSpec| Chain::new(&spec.filters, spec.dtype);
             self.chains = config.tables.iter().map(chain).collect();
             let seed = u64::from(self.writer.0);
-            let filters = config.tables.iter().map(|spec| ValueFilter::new(spec, seed, &self.pool));
+            let filters = config.tables.iter().map(|spec| ValueFilter::new(spec, &self.own_filters, seed, &self.pool));
             match filters.collect() {
                 Ok(filters) => self.value_filters = filters,
                 Err(error) => self.fail(Shutdown { exit_code: ExitCode::Limit as u8, message: error.to_string() }),

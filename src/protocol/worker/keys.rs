@@ -19,20 +19,30 @@ const CUT_COUNT: usize = 4;
 pub struct Keys {
     buffer: TxBuf,
     cuts: Option<Arc<Cuts>>,
+    is_chosen: bool,
 }
 
 impl Keys {
     /// Keys that are checked, cut and hashed with this request.
     #[must_use]
     pub fn once(buffer: TxBuf) -> Keys {
-        Keys { buffer, cuts: None }
+        Keys { buffer, cuts: None, is_chosen: false }
+    }
+
+    /// What value-changing filters have chosen to be sent: it hardly comes again, so no list of it is kept.
+    pub(super) fn chosen(buffer: TxBuf) -> Keys {
+        Keys { buffer, cuts: None, is_chosen: true }
+    }
+
+    pub(super) fn is_chosen(&self) -> bool {
+        self.is_chosen
     }
 
     /// An immutable list, of which clones are handed over again and again. Whoever makes it has checked
     /// that the keys are strictly ascending; a shard refuses them otherwise.
     #[must_use]
     pub fn immutable(buffer: TxBuf) -> Keys {
-        Keys { buffer, cuts: Some(Arc::default()) }
+        Keys { buffer, cuts: Some(Arc::default()), is_chosen: false }
     }
 
     /// The keys' bytes.

@@ -11,8 +11,8 @@
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `depend` parts what an operation waits for,
 //! `operation` is what is kept, by timestamp in `operations`; `encode` makes the frames, `shard` knows who holds
 //! which key list, `pull` begins pulls and `call` calls, `demand` says what they wait for, `delay` hears how that
-//! changes, `answer` takes replies, `target` is where their values go, `resend` sends again, `residual` changes
-//! values, `work` asks for units of work.
+//! changes, `answer` takes replies, `target` is where their values go, `resend` sends again, `value_filter` changes
+//! values, `residual` keeps what it does not send and `flush` sends it in the end, `work` asks for units of work.
 
 mod answer;
 mod call;
@@ -20,6 +20,7 @@ mod delay;
 mod demand;
 mod depend;
 mod encode;
+mod flush;
 mod input;
 mod keys;
 mod operation;
@@ -30,6 +31,7 @@ mod residual;
 mod shard;
 mod slicing;
 mod target;
+mod value_filter;
 mod work;
 
 use super::identity::Identity;
@@ -45,14 +47,16 @@ use delay::DelayChange;
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
-use residual::ValueFilter;
 use shard::Shards;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use value_filter::ValueFilter;
 use work::{Accounts, Question};
 
 pub use keys::Keys;
 pub use operation::OperationError;
+
+pub use crate::filter::{Kkt, MakePushFilter, PushFilter, PushFilters};
 
 /// What the program that runs a worker is told.
 #[derive(Debug)]
@@ -140,6 +144,10 @@ pub struct Worker {
     chains: Vec<filter::Chain>,
     /// The value-changing filters of each table that has some.
     value_filters: Vec<Option<ValueFilter>>,
+    /// The filters of the program's own that tables may declare.
+    own_filters: PushFilters,
+    /// Pulls whose answers a filter is to see: table, range, keys.
+    watched: BTreeMap<Timestamp, (TableId, KeyRange, Option<TxBuf>)>,
     operations: Operations,
     /// How the request under way is cut.
     pieces: Vec<Piece>,
@@ -179,6 +187,8 @@ impl Worker {
             times: Vec::new(),
             chains: Vec::new(),
             value_filters: Vec::new(),
+            own_filters: PushFilters::default(),
+            watched: BTreeMap::new(),
             operations: Operations::new(),
             pieces: Vec::new(),
             held: Vec::new(),
@@ -191,6 +201,11 @@ impl Worker {
             resend_at: now.after(limit::RETRY_TIMEOUT),
             outputs,
         }
+    }
+
+    /// Lets tables declare these filters; before the job is known.
+    pub fn filter_by(&mut self, filters: PushFilters) {
+        self.own_filters = filters;
     }
 
     /// The job, once the scheduler has said what it is.
@@ -229,6 +244,7 @@ impl Worker {
         let time = self.times[usize::from(request.table.0)].time;
         let timestamp = self.begin(now, Kind::Push, request, time, Some(values), Operation::default())?;
         self.count_slices(request.table, timestamp);
+        self.flush_over_limit(now, request.table)?;
         Ok(timestamp)
     }
 
@@ -242,16 +258,23 @@ impl Worker {
         self.end_time(now, table, Flags::default())
     }
 
-    /// Says that this writer pushes no more to the table: nobody waits for it after this time. Saying
-    /// it again changes nothing.
+    /// Says that this writer pushes no more to the table: nobody waits for it after this time. What
+    /// filters hold back is pushed before. Saying it again changes nothing.
     ///
     /// # Errors
     /// When the table is not known.
     pub fn finish(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
-        if self.times.get(usize::from(table.0)).is_some_and(|own| own.finished) {
+        if self.is_finished(table) {
             return Ok(());
         }
+        self.flush_held(now, table)?;
         self.end_time(now, table, Flags::FINISHED)
+    }
+
+    /// Whether this writer has finished the table.
+    #[must_use]
+    pub fn is_finished(&self, table: TableId) -> bool {
+        self.times.get(usize::from(table.0)).is_some_and(|own| own.finished)
     }
 
     /// Whether the operation is answered by every shard.
@@ -282,7 +305,14 @@ impl Worker {
     pub fn take_pulled(&mut self, timestamp: Timestamp) -> Result<Block, OperationError> {
         assert!(self.is_done(timestamp), "{timestamp} is still open");
         match self.operations.remove(timestamp) {
-            Some(outcome) => outcome.pulled(&self.pool),
+            Some(outcome) => {
+                let values = outcome.pulled(&self.pool);
+                match &values {
+                    Ok(values) => self.show_pulled(timestamp, values),
+                    Err(_) => drop(self.watched.remove(&timestamp)),
+                }
+                values
+            }
             None => panic!("{timestamp} was taken before"),
         }
     }
@@ -302,6 +332,7 @@ impl Worker {
     /// Gives up interest in an operation's outcome. A push is still delivered; a refusal of it is
     /// told by [`Worker::take_refusal`].
     pub fn abandon(&mut self, timestamp: Timestamp) {
+        self.watched.remove(&timestamp);
         let Some(operation) = self.operations.at_mut(timestamp) else { return };
         operation.abandoned = true;
         if operation.is_done() {
@@ -311,6 +342,7 @@ impl Worker {
 
     /// Forgets an operation at once, answered or not: a pull, or a push to a job that has ended.
     pub fn cancel(&mut self, now: Nanos, timestamp: Timestamp) {
+        self.watched.remove(&timestamp);
         self.operations.acknowledge(timestamp);
         drop(self.operations.remove(timestamp));
         self.release_held(now);

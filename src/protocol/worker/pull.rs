@@ -54,7 +54,9 @@ impl Worker {
             None => self.landing_target(request.table, target_bytes),
         };
         let wanted = Operation { target_bytes, target, is_given, is_exact, ..Operation::default() };
-        self.begin(now, Kind::Pull, request, time, None, wanted)
+        let timestamp = self.begin(now, Kind::Pull, request, time, None, wanted)?;
+        self.watch_pull(request, timestamp);
+        Ok(timestamp)
     }
 
     /// Memory that the answers may be written to: of large ones that no filter packs, as long as what

@@ -1,132 +1,207 @@
-//! What the value-changing filters do to a push, once, before it is named and cut.
+//! What value-changing filters keep of pushes, to be sent later: the keys that they hold back, and what
+//! rounding cuts off. By key, in an ordered table as the servers have them.
 //!
-//! Rounding leaves a remainder of each number. It is kept here by key, in an ordered table as the
-//! servers have them, and added to the key's number in a later push; so what is cut off is late and
-//! not lost, but for what is kept at the job's end. Skipping keys loses their values. The filtered
-//! values are a block of their own: the caller's stay as they were, and a retry sends the same again.
-//!
-//! At [`limit::WORKER_RESIDUAL_BYTES`] no remainders of further keys are kept; they are lost then.
+//! At its limit, [`limit::WORKER_RESIDUAL_BYTES`] if nothing else is said, the larger half of what is kept
+//! is given out to be sent, so that nothing is lost.
 
-use super::operation::OperationError;
-use super::{Request, Worker};
-use crate::filter::{RandomSkip, Rounding};
-use crate::id::Timestamp;
+use crate::filter;
 use crate::keyspace::KeyRange;
 use crate::limit;
-use crate::memory::{Pool, TxBuf, copy_counted};
-use crate::store::{self, Table};
+use crate::memory::{Block, Pool, copy_counted};
+use crate::store::{ArrayKind, Table};
 use crate::wire::{Consistency, Filters, Layout, TableSpec, UpdateFunction};
 use std::sync::Arc;
 
-/// The value-changing filters of one table.
-pub(super) struct ValueFilter {
-    rounding: Option<(Rounding, Residual)>,
-    skip: Option<RandomSkip>,
-}
-
 /// The remainders of one table's keys.
-struct Residual {
+pub(super) struct Residual {
+    spec: TableSpec,
+    pool: Arc<Pool>,
     table: Table,
-    /// Whether the bound was reached: the remainders of keys without a row are not kept.
-    is_full: bool,
+    bytes_max: u64,
+    /// How far sending everything has come, while it is under way.
+    sending: Option<Stretches>,
 }
 
-impl ValueFilter {
-    /// The filters that a table declares; nothing where they change no values.
-    pub(super) fn new(spec: &TableSpec, seed: u64, pool: &Arc<Pool>) -> Result<Option<ValueFilter>, OperationError> {
-        if !spec.filters.change_values() {
-            return Ok(None);
-        }
-        let refuse = |reason| OperationError::Request { table: spec.name.clone(), reason };
-        let rounding = match spec.filters.quantize {
-            Some(quantize) => Some((Rounding::new(quantize), Residual::new(spec, pool).map_err(refuse)?)),
-            None => None,
-        };
-        let skip = spec.filters.random_skip.map(|share| RandomSkip::new(share, seed));
-        Ok(Some(ValueFilter { rounding, skip }))
-    }
+/// Keys of one table with their values.
+pub(super) struct Kept {
+    pub(super) range: KeyRange,
+    pub(super) keys: Block,
+    pub(super) values: Block,
+}
 
-    fn apply(
-        &mut self,
-        pool: &Arc<Pool>,
-        spec: &TableSpec,
-        request: &Request<'_>,
-        timestamp: Timestamp,
-        values: &TxBuf,
-    ) -> Result<TxBuf, String> {
-        let (range, keys) = (request.range, request.keys.as_ref().map(|keys| keys.buffer().typed::<u64>()));
-        let mut filtered = pool.block(values.len());
-        copy_counted(&mut filtered, values);
-        if let Some((rounding, residual)) = &mut self.rounding {
-            let mut rest = pool.block(values.len());
-            residual.table.gather(range, keys, &mut rest);
-            rounding.round(filtered.typed_mut(), rest.typed_mut()).map_err(|error| error.to_string())?;
-            // What was within the bound may round to the other side of it, and shards would refuse it.
-            if let Some(index) = store::first_beyond(spec, &filtered) {
-                let largest = spec.push_max();
-                return Err(format!("number {index} of the values rounds beyond {largest:e}: nothing was sent"));
-            }
-            residual.keep(range, keys, &rest);
-        }
-        if let Some(skip) = &self.skip {
-            match keys {
-                Some(keys) => skip.zero_skipped(timestamp, keys.iter().copied(), spec.value_size(), &mut filtered),
-                None => skip.zero_skipped(timestamp, range.begin..range.end, spec.value_size(), &mut filtered),
-            }
-        }
-        Ok(filtered.freeze())
-    }
+/// A walk over all rows in stretches of keys with few enough of them.
+#[derive(Debug, Clone, Copy)]
+struct Stretches {
+    begin: u64,
+    /// Keys that the last one spanned.
+    span: u64,
 }
 
 impl Residual {
-    fn new(spec: &TableSpec, pool: &Arc<Pool>) -> Result<Residual, String> {
+    /// Nothing is kept.
+    ///
+    /// # Errors
+    /// One line when all rows, where the table has them from the start, are beyond the limit.
+    pub(super) fn new(spec: &TableSpec, pool: &Arc<Pool>) -> Result<Residual, String> {
         let bytes = spec.key_end.saturating_mul(spec.value_size() as u64);
         let limit = limit::WORKER_RESIDUAL_BYTES;
         if spec.layout == Layout::Dense && bytes > limit as u64 {
             return Err(format!(
-                "what {} cuts off would take {bytes} bytes on each worker, limit {limit}: leave the filter out",
+                "what {} keeps back would take {bytes} bytes on each worker, limit {limit}: leave the filter out",
                 spec.filters
             ));
         }
         let (update, consistency, filters) = (UpdateFunction::Assign, Consistency::Eventual, Filters::default());
-        let own = TableSpec { update, consistency, filters, ..spec.clone() };
-        let table = Table::new(&own, &[KeyRange::new(0, spec.key_end)], pool).map_err(|error| error.to_string())?;
-        Ok(Residual { table, is_full: false })
+        let spec = TableSpec { update, consistency, filters, ..spec.clone() };
+        let table = empty(&spec, pool)?;
+        Ok(Residual { spec, pool: Arc::clone(pool), table, bytes_max: limit as u64, sending: None })
     }
 
-    fn keep(&mut self, range: KeyRange, keys: Option<&[u64]>, rest: &[u8]) {
-        if !self.is_full {
-            self.table.apply(range, range, keys, rest);
-            self.is_full = self.table.memory().total_bytes() > limit::WORKER_RESIDUAL_BYTES as u64;
-            return;
+    /// Another limit.
+    pub(super) fn limit(&mut self, bytes: u64) {
+        self.bytes_max = bytes;
+    }
+
+    /// What is kept of these keys.
+    pub(super) fn gather(&self, range: KeyRange, keys: Option<&[u64]>, out: &mut [u8]) {
+        self.table.gather(range, keys, out);
+    }
+
+    /// Keeps this of these keys, in place of what was kept before.
+    pub(super) fn keep(&mut self, range: KeyRange, keys: Option<&[u64]>, rest: &[u8]) {
+        self.table.apply(range, range, keys, rest);
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> u64 {
+        self.table.memory().total_bytes()
+    }
+
+    /// Whether the limit is passed. A table with all rows from the start does not grow.
+    pub(super) fn is_over(&self) -> bool {
+        self.spec.layout == Layout::Sparse && self.bytes() > self.bytes_max
+    }
+
+    /// Keys of which something is kept.
+    pub(super) fn key_count(&self) -> u64 {
+        self.table.section_info(self.all(), false).key_count
+    }
+
+    /// Begins to take everything out, from the first key on.
+    pub(super) fn rewind(&mut self) {
+        self.sending = None;
+    }
+
+    /// Takes the next keys out; nothing when all have been gone through, and the next time begins anew.
+    pub(super) fn take(&mut self) -> Option<Kept> {
+        let mut stretches = self.sending.unwrap_or(Stretches::ALL);
+        let Some(mut kept) = stretches.next(&self.table, &self.pool) else {
+            self.sending = None;
+            self.forget_rows();
+            return None;
+        };
+        self.sending = Some(stretches);
+        let mut zeros = self.pool.block(kept.values.len());
+        zeros.fill(0);
+        self.table.apply(kept.range, kept.range, Some(kept.keys.typed_mut()), &zeros);
+        Some(kept)
+    }
+
+    /// Takes out the larger half of what is kept, of each stretch of keys.
+    pub(super) fn take_larger_half(&mut self) -> Result<Vec<Kept>, String> {
+        let old = std::mem::replace(&mut self.table, empty(&self.spec, &self.pool)?);
+        self.sending = None;
+        let (mut stretches, mut taken) = (Stretches::ALL, Vec::new());
+        while let Some(kept) = stretches.next(&old, &self.pool) {
+            let keys = kept.keys.typed::<u64>();
+            let mut held = vec![false; keys.len()];
+            filter::hold_smaller_half(self.spec.dtype, &kept.values, &mut held);
+            let mut rest = self.pool.block(kept.values.len());
+            let larger = kept.without_held(&self.pool, &held, &mut rest);
+            let smaller: Vec<bool> = held.iter().map(|held| !held).collect();
+            let smaller = kept.without_held(&self.pool, &smaller, &mut rest);
+            self.table.apply(kept.range, kept.range, Some(smaller.keys.typed()), &smaller.values);
+            taken.push(larger);
         }
-        // Keys that have a row keep their remainder still; one push finds out which these are.
-        let Some(keys) = keys else { return self.table.apply(range, range, keys, rest) };
-        let positions = self.table.remember(keys);
-        if positions.missing() == 0 {
-            self.table.apply(range, range, Some(keys), rest);
-            return;
+        Ok(taken)
+    }
+
+    /// Gives the memory back where nothing is kept.
+    fn forget_rows(&mut self) {
+        if self.spec.layout == Layout::Sparse
+            && self.key_count() == 0
+            && let Ok(empty) = empty(&self.spec, &self.pool)
+        {
+            self.table = empty;
         }
-        let size = rest.len() / keys.len();
-        let (mut known, mut known_rest) = (Vec::new(), Vec::new());
-        for ((&key, value), is_known) in keys.iter().zip(rest.chunks(size)).zip(positions.known()) {
-            if is_known {
-                known.push(key);
-                known_rest.extend_from_slice(value);
-            }
-        }
-        self.table.apply(range, range, Some(&known), &known_rest);
+    }
+
+    fn all(&self) -> KeyRange {
+        KeyRange::new(0, self.spec.key_end)
     }
 }
 
-impl Worker {
-    /// The values as they are to be sent: the caller's, or a filtered copy.
-    pub(super) fn filtered(&mut self, request: &Request<'_>, values: TxBuf) -> Result<TxBuf, OperationError> {
-        let timestamp = self.operations.next_timestamp();
-        let index = usize::from(request.table.0);
-        let (Some(Some(filter)), Some(job)) = (self.value_filters.get_mut(index), &self.job) else { return Ok(values) };
-        let spec = &job.tables[index];
-        let refuse = |reason| OperationError::Request { table: spec.name.clone(), reason };
-        filter.apply(&self.pool, spec, request, timestamp, &values).map_err(refuse)
+fn empty(spec: &TableSpec, pool: &Arc<Pool>) -> Result<Table, String> {
+    Table::new(spec, &[KeyRange::new(0, spec.key_end)], pool).map_err(|error| error.to_string())
+}
+
+impl Kept {
+    /// The keys that are not marked; what the marked ones hold goes to `rest`.
+    pub(super) fn without_held(&self, pool: &Arc<Pool>, held: &[bool], rest: &mut [u8]) -> Kept {
+        part(pool, self.range, self.keys.typed(), &self.values, held, rest)
     }
+}
+
+/// The keys and values that are not held back, in blocks of their own; the others go to their places in `rest`.
+pub(super) fn part(
+    pool: &Arc<Pool>,
+    range: KeyRange,
+    keys: &[u64],
+    values: &[u8],
+    held: &[bool],
+    rest: &mut [u8],
+) -> Kept {
+    let count = held.iter().filter(|held| !**held).count();
+    let size = values.len() / keys.len().max(1);
+    let (mut sent_keys, mut sent_values) = (pool.block(count * 8), pool.block(count * size));
+    filter::part(keys, values, held, rest, sent_keys.typed_mut(), &mut sent_values);
+    Kept { range, keys: sent_keys, values: sent_values }
+}
+
+impl Stretches {
+    const ALL: Stretches = Stretches { begin: 0, span: u64::MAX };
+
+    /// The next stretch with rows that are not zero, of at most [`limit::RESIDUAL_PUSH_BYTES`].
+    fn next(&mut self, table: &Table, pool: &Arc<Pool>) -> Option<Kept> {
+        let end = table.spec().key_end;
+        while self.begin < end {
+            let mut span = self.span.saturating_mul(2).min(end - self.begin);
+            let (range, info) = loop {
+                let range = KeyRange::new(self.begin, self.begin + span);
+                let info = table.section_info(range, false);
+                if info.bytes <= limit::RESIDUAL_PUSH_BYTES || span == 1 {
+                    break (range, info);
+                }
+                span /= 2;
+            };
+            *self = Stretches { begin: range.end, span };
+            if info.key_count > 0 {
+                return Some(read(table, range, info.key_count as usize, pool));
+            }
+        }
+        None
+    }
+}
+
+/// The rows of a range that are not zero.
+fn read(table: &Table, range: KeyRange, count: usize, pool: &Arc<Pool>) -> Kept {
+    let (mut keys, mut values) = (pool.block(count * 8), pool.block(count * table.spec().value_size()));
+    let mut write = |kind: ArrayKind, offset: u64, bytes: &[u8]| {
+        let target = if kind == ArrayKind::Keys { &mut keys } else { &mut values };
+        copy_counted(&mut target[offset as usize..][..bytes.len()], bytes);
+        Ok(())
+    };
+    // Memory takes everything.
+    let _ = table.write_part(range, false, &mut write);
+    Kept { range, keys, values }
 }

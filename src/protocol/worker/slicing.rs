@@ -39,10 +39,13 @@ impl Worker {
         let mut header = self.identity.header(kind);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
         (header.writer, header.timestamp, header.time) = (self.writer, self.operations.next_timestamp(), time);
+        let filtered = values.map(|values| self.filtered(request, values)).transpose()?;
+        let (chosen, values) = filtered.map_or((None, None), |filtered| (filtered.keys, Some(filtered.values)));
+        let chosen = chosen.map(|keys| Request { keys: Some(keys), ..request.clone() });
+        let request = chosen.as_ref().unwrap_or(request);
         if request.keys.is_none() {
             header.flags = Flags::DENSE;
         }
-        let values = values.map(|values| self.filtered(request, values)).transpose()?;
         let (keys, values) = (request.keys.as_ref().map(Keys::buffer), values.as_ref());
         let template = Template { header, value_size, keys, values };
         let mut segments = self.operations.segment_list();
@@ -75,7 +78,8 @@ impl Worker {
         pieces.clear();
         match &request.keys {
             Some(keys) => {
-                cut_sparse(&self.partition, spec, request.range, keys.buffer().typed(), pieces);
+                let is_listed = spec.filters.key_cache && !keys.is_chosen();
+                cut_sparse(&self.partition, spec, is_listed, request.range, keys.buffer().typed(), pieces);
                 keys.remember(self.purpose(request), pieces);
             }
             None => cut_dense(&self.partition, spec, request.range, pieces),
@@ -181,7 +185,9 @@ impl Worker {
         let (keys, values) = (segment.keys.as_ref(), segment.values.as_ref());
         let mut pieces = Vec::new();
         match keys {
-            Some(keys) => cut_sparse(&self.partition, spec, header.range, keys.typed(), &mut pieces),
+            Some(keys) => {
+                cut_sparse(&self.partition, spec, header.digest != 0, header.range, keys.typed(), &mut pieces);
+            }
             None => cut_dense(&self.partition, spec, header.range, &mut pieces),
         }
         let template = Template { header, value_size: spec.value_size(), keys, values };
@@ -194,8 +200,16 @@ impl Worker {
     }
 }
 
-/// One slice per owned range, each in pieces of at most [`limit::SEGMENT_BYTES`] of keys and values.
-fn cut_sparse(partition: &Partition, spec: &TableSpec, asked: KeyRange, keys: &[u64], pieces: &mut Vec<Piece>) {
+/// One slice per owned range, each in pieces of at most [`limit::SEGMENT_BYTES`] of keys and values. Lists
+/// are named by digests where `is_listed`.
+fn cut_sparse(
+    partition: &Partition,
+    spec: &TableSpec,
+    is_listed: bool,
+    asked: KeyRange,
+    keys: &[u64],
+    pieces: &mut Vec<Piece>,
+) {
     let keys_max = (limit::SEGMENT_BYTES / (8 + spec.value_size())).max(1);
     for (owned, entry) in partition.ranges(spec.key_end) {
         let range = owned.intersection(asked);
@@ -208,8 +222,9 @@ fn cut_sparse(partition: &Partition, spec: &TableSpec, asked: KeyRange, keys: &[
             let end = slice.end.min(begin + keys_max);
             let key_begin = if begin == slice.start { range.begin } else { keys[begin] };
             let key_end = if end == slice.end { range.end } else { keys[end] };
-            let is_listed = spec.filters.key_cache && end - begin >= limit::KEY_LIST_KEYS_MIN;
-            let digest = if is_listed { key_digest(spec.id.0, key_begin, key_end, &keys[begin..end]) } else { 0 };
+            let is_long = end - begin >= limit::KEY_LIST_KEYS_MIN;
+            let digest =
+                if is_listed && is_long { key_digest(spec.id.0, key_begin, key_end, &keys[begin..end]) } else { 0 };
             pieces.push(Piece {
                 to: entry.owner,
                 range: KeyRange::new(key_begin, key_end),
