@@ -1,6 +1,7 @@
 //! What the job has done so far, as the workers' reports tell it.
 
 use super::config::WorkItem;
+use super::dbpg::Solution;
 use super::metric::{Quality, Scores};
 use super::report::{UnitReport, WorkerFigures};
 use crate::id::WriterId;
@@ -53,6 +54,8 @@ pub struct Progress {
     pub train_end: Option<Instant>,
     /// Whether the test has begun.
     pub testing: bool,
+    /// Where block proximal gradient stands.
+    pub solution: Option<Solution>,
 }
 
 impl Progress {
@@ -64,7 +67,7 @@ impl Progress {
                 self.train_begin.get_or_insert_with(Instant::now);
             }
             WorkItem::Test { .. } => self.testing = true,
-            WorkItem::EndTraining => {}
+            WorkItem::Solve | WorkItem::EndTraining => {}
         }
         self.units.2 = units_in_pass;
     }
@@ -97,9 +100,18 @@ impl Progress {
                     return Err(format!("more than {DISTINCT_SCORES_MAX} different test scores: test on fewer rows"));
                 }
             }
+            WorkItem::Solve => self.on_solution(report),
             WorkItem::EndTraining => self.train_end = Some(Instant::now()),
         }
         Ok(())
+    }
+
+    fn on_solution(&mut self, report: &UnitReport) {
+        self.solution = report.solution.or(self.solution);
+        if let Some(pass) = self.passes.last_mut() {
+            pass.loss_sum += report.loss_sum;
+        }
+        self.train_end = Some(Instant::now());
     }
 
     /// Rows learnt from, over all passes.

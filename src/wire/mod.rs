@@ -37,4 +37,4 @@ pub use frame::{Body, RxFrame, Target, TxFrame};
 pub use header::{Flags, Header, Kind, Status};
 pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
-pub use table_spec::{Adagrad, Adam, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};
+pub use table_spec::{Adagrad, Adam, BlockProx, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};

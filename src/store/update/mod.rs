@@ -8,15 +8,17 @@
 
 mod adagrad;
 mod adam;
+mod block_prox;
 mod ftrl;
 mod prox;
 mod sgd;
 
+use self::block_prox::BlockProxStep;
 use super::StoreError;
 use super::column::Column;
 use super::element::Element;
 use crate::simd::{AdagradRate, AdamRate, Float, FtrlRate, ProxRate, SgdRate};
-use crate::wire::{TableSpec, UpdateFunction};
+use crate::wire::{DType, TableSpec, UpdateFunction};
 
 /// An update function without state.
 pub(super) trait StatelessUpdate<T: Element>: Send + Sync {
@@ -56,6 +58,9 @@ impl<T: Element> Update<T> {
     pub(super) fn of(spec: &TableSpec) -> Result<Update<T>, StoreError> {
         let wrong = |reason: String| StoreError::Declaration { table: spec.name.clone(), reason };
         check_parameters(spec.update).map_err(|reason| wrong(reason.to_owned()))?;
+        if matches!(spec.update, UpdateFunction::BlockProx(_)) && (spec.dtype, spec.width) != (DType::F64, 2) {
+            return Err(wrong(format!("block prox needs 2 x f64 a key, not {} x {}", spec.width, spec.dtype)));
+        }
         let missing = || wrong(format!("dtype {} has only the update functions sum and assign", T::DTYPE));
         T::update(spec.update).ok_or_else(missing)
     }
@@ -71,6 +76,7 @@ pub(super) fn float<T: Element<Sum: Float>>(function: UpdateFunction) -> Update<
         UpdateFunction::Adagrad(adagrad) => Update::Stateful(Box::new(AdagradRate::<T::Sum>::from(adagrad))),
         UpdateFunction::Adam(adam) => Update::Stateful(Box::new(AdamRate::<T::Sum>::from(adam))),
         UpdateFunction::Ftrl(ftrl) => Update::Stateful(Box::new(FtrlRate::<T::Sum>::from(ftrl))),
+        UpdateFunction::BlockProx(prox) => Update::Stateful(Box::new(BlockProxStep::<T::Sum>::from(prox))),
     }
 }
 
@@ -81,6 +87,7 @@ pub(super) fn state_numbers(function: UpdateFunction) -> usize {
         UpdateFunction::Adagrad(_) => adagrad::NUMBERS,
         UpdateFunction::Ftrl(_) => ftrl::NUMBERS,
         UpdateFunction::Adam(_) => adam::NUMBERS,
+        UpdateFunction::BlockProx(_) => block_prox::NUMBERS,
     }
 }
 
@@ -92,6 +99,7 @@ fn check_parameters(function: UpdateFunction) -> Result<(), &'static str> {
         UpdateFunction::Adagrad(adagrad) => adagrad::check(adagrad),
         UpdateFunction::Adam(adam) => adam::check(adam),
         UpdateFunction::Ftrl(ftrl) => ftrl::check(ftrl),
+        UpdateFunction::BlockProx(prox) => block_prox::check(prox),
     }
 }
 
