@@ -52,14 +52,12 @@ pub(in crate::learn) fn run(cluster: &Cluster, problem: &Problem, block: BlockPr
     let mut done = false;
     loop {
         while !done && queue.len() < UNITS_IN_HAND {
+            cluster.ask_unit();
             let unit = if queue.is_empty() { Some(cluster.wait_unit()?) } else { cluster.try_unit() };
             match unit {
                 Some(Some(unit)) => queue.push_back(worker.take(unit, &train, &test)?),
                 Some(None) => done = true,
-                None => {
-                    cluster.ask_unit();
-                    break;
-                }
+                None => break,
             }
         }
         match queue.pop_front() {
