@@ -7,6 +7,7 @@
 mod bad_input;
 mod by_hand;
 mod client;
+mod dbpg;
 mod death;
 mod filters;
 mod full_disk;

@@ -88,3 +88,64 @@ fn mixed(key: u64) -> u64 {
     let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     key ^ (key >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::data::LocalBatch;
+    use crate::learn::dbpg::column::Loader;
+
+    fn data() -> LocalData {
+        let mut batch = LocalBatch { unique: (0..40).map(|key| key * 3 + 1).collect(), ..LocalBatch::default() };
+        for row in 0..25u32 {
+            batch.labels.push(1.0);
+            batch.local.extend((0..8).map(|place| (row * 7 + place * 5) % 40));
+            batch.values.extend((0..8).map(|place| (row + place) as f32 * 0.5 - 6.0));
+            batch.offsets.push(batch.local.len() as u32);
+        }
+        let mut loader = Loader::default();
+        loader.add(batch);
+        loader.finish()
+    }
+
+    #[test]
+    fn every_active_feature_is_in_one_block_and_every_block_in_an_order() {
+        let data = data();
+        let active: Vec<bool> = (0..40).map(|feature| feature % 3 != 0).collect();
+        let plan = Plan::new(&data, &active, 8).expect("ascending keys");
+        let mut features: Vec<u32> = plan.blocks.iter().flat_map(|block| block.features.clone()).collect();
+        features.sort_unstable();
+        assert_eq!(features, (0..40).filter(|feature| feature % 3 != 0).collect::<Vec<u32>>());
+        let (one, other) = (plan.order(1, 0), plan.order(1, 1));
+        assert_ne!(one, other);
+        for mut order in [one, other] {
+            order.sort_unstable();
+            assert_eq!(order, (0..8).collect::<Vec<usize>>());
+        }
+    }
+
+    #[test]
+    fn overlaps_are_products_with_the_rows_of_the_block() {
+        let data = data();
+        let all = Plan::new(&data, &[true; 40], 4).expect("ascending keys");
+        let overlaps = overlaps(&data, 4, 0);
+        for block in &all.blocks {
+            for &feature in &block.features {
+                let mut entry = data.columns.span(feature as usize).start;
+                data.columns.for_each(feature as usize, |row, value| {
+                    let mut sum = 0.0;
+                    data.rows.for_each(row, |other, size| {
+                        sum += if block.features.contains(&(other as u32)) { size.abs() } else { 0.0 };
+                    });
+                    assert!((overlaps[entry] - value.abs() * sum).abs() < 1e-3);
+                    entry += 1;
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn longer_rows_have_more_blocks() {
+        assert_eq!([0.2, 3.0, 44.0, 1e6].map(block_count), [1, 8, 128, 256]);
+    }
+}

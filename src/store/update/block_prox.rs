@@ -68,3 +68,44 @@ impl<S: Element + Float> StateUpdate<S> for BlockProxStep<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: BlockProxStep<f64> = BlockProxStep { l1: 0.5, l2: 0.25 };
+
+    /// What a step minimises.
+    fn model(weight: f64, gradient: f64, curvature: f64, x: f64) -> f64 {
+        let change = x - weight;
+        let norms = STEP.l1 * x.abs() + STEP.l2 / 2.0 * x * x;
+        gradient * change + curvature / 2.0 * change * change + norms
+    }
+
+    #[test]
+    fn a_step_goes_to_the_minimum_inside_its_region() {
+        for (weight, gradient, curvature) in
+            [(0.0, 0.3, 1.0), (0.0, 2.0, 3.0), (0.4, 0.1, 2.0), (-0.2, -4.0, 1.5), (0.1, 40.0, 8.0), (1.5, -0.4, 0.1)]
+        {
+            for region in [0.125, 1.0, 64.0] {
+                let (mut state, mut value) = ([region, 0.0], [weight, 9.0]);
+                StateUpdate::apply(&STEP, &mut state, &mut value, &[gradient, curvature]);
+                let grid = (0..=20_000).map(|place| weight + region * (f64::from(place) / 10_000.0 - 1.0));
+                let best = grid.map(|x| model(weight, gradient, curvature, x)).fold(f64::INFINITY, f64::min);
+                let found = model(weight, gradient, curvature, value[0]);
+                assert!(found <= best + 1e-9, "{weight} {gradient} {curvature} {region}: {found} {best}");
+                assert!((value[0] - weight).abs() <= region * (1.0 + 1e-12));
+                assert_eq!(value[1], gradient);
+                assert_eq!(state[0], (2.0 * (value[0] - weight).abs()).max(region / 2.0).max(f64::from(REGION_LEAST)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_curvature_of_zero_or_less_does_not_step() {
+        let (mut state, mut values) = ([0.0; 6], [0.75, 1.0, -2.0, 3.0, 5.0, 6.0]);
+        StateUpdate::apply(&STEP, &mut state, &mut values, &[7.0, 0.0, 3.0 * 0.1, -3.0, 0.0, -2.0]);
+        assert_eq!(values, [0.75, 7.0, 0.1, 0.0, 0.0, 0.0]);
+        assert_eq!(state, [0.0; 6]);
+    }
+}
