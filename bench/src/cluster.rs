@@ -106,6 +106,7 @@ fn node_config(job: JobId, secret: Secret, mode: Mode) -> NodeConfig {
         key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
         placement: parashard::node::Placement::default(),
         functions: parashard::node::Functions::default(),
+        push_filters: parashard::node::PushFilters::default(),
         links: LinkSettings { choice: mode.way.choice(), ..LinkSettings::default() },
     }
 }

@@ -7,8 +7,7 @@ use crate::limit;
 use crate::memory::HugePages;
 use crate::node::{
     Functions, LinkSettings, NodeConfig, Placement, PushFilters, SECRET_VARIABLE, Secret, has_lifeline, random,
-    read_secret_file,
-    secret_from_environment,
+    read_secret_file, secret_from_environment,
 };
 use clap::Args;
 use std::path::PathBuf;

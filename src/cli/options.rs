@@ -61,7 +61,7 @@ options! {
         /// Bits of hashed keys [default: 22].
         #[arg(long, env = "PARASHARD_BITS", value_name = "B")]
         bits: u8,
-        /// Passes over the training data [default: 1].
+        /// Passes over the training data [default: 1; at most 200 of dbpg, 1000 of prox].
         #[arg(long, env = "PARASHARD_PASSES", value_name = "N")]
         passes: u32,
         /// Rows of a minibatch once training has warmed up [default: 512].
@@ -85,6 +85,13 @@ options! {
         /// Give every row a constant feature [default: false].
         #[arg(long, env = "PARASHARD_BIAS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
         bias: bool,
+        /// Give no row a constant feature, which is the default.
+        #[arg(long, env = "PARASHARD_NO_BIAS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", conflicts_with = "bias")]
+        no_bias: bool,
+        /// Where dbpg and prox end: no weight violates its optimality condition by more than this share
+        /// of --l1 [default: 0.01].
+        #[arg(long, env = "PARASHARD_TOLERANCE", value_name = "SHARE")]
+        tolerance: f64,
         /// Count bad lines instead of stopping at the first [default: false].
         #[arg(long, env = "PARASHARD_SKIP_BAD_LINES", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
         skip_bad_lines: bool,
@@ -182,7 +189,12 @@ impl FormatOption {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AlgorithmOption {
+    /// FTRL-proximal on minibatches.
     Ftrl,
+    /// Delayed block proximal gradient on rows in memory.
+    Dbpg,
+    /// Batch proximal gradient on rows in memory.
+    Prox,
 }
 
 /// What follows the loss of a worker.
@@ -210,6 +222,26 @@ impl TransportOption {
             TransportOption::Verbs => TransportChoice::Verbs,
             TransportOption::Shm => TransportChoice::Shm,
             TransportOption::Tcp => TransportChoice::Tcp,
+        }
+    }
+}
+
+impl AlgorithmOption {
+    /// Passes where none are given.
+    pub(super) fn passes(self) -> u32 {
+        match self {
+            AlgorithmOption::Ftrl => 1,
+            AlgorithmOption::Dbpg => 200,
+            AlgorithmOption::Prox => 1000,
+        }
+    }
+
+    /// The algorithm's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            AlgorithmOption::Ftrl => "ftrl",
+            AlgorithmOption::Dbpg => "dbpg",
+            AlgorithmOption::Prox => "prox",
         }
     }
 }

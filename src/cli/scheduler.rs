@@ -4,20 +4,21 @@ use super::consistency::ConsistencyOption;
 use super::console::tell_error;
 use super::ear::Ear;
 use super::node::NodeOptions;
+use super::options::AlgorithmOption;
 use super::output::{print, write_file};
 use super::progress_display::ProgressDisplay;
 use super::settings::{JobArguments, JobSettings};
 use super::train::BEGIN_VARIABLE;
 use crate::error::{ExitCode, Failure};
 use crate::id::{JobId, NodeId, TableId};
-use crate::learn::TrainWorkload;
 use crate::learn::config::{Problem, WEIGHTS};
 use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_files, key_end};
 use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
+use crate::learn::{BlockProblem, TrainWorkload};
 use crate::node::{
-    Cast, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan, SchedulerPlan, SchedulerProcess,
-    TableSpec, UpdateFunction, check_target,
+    BlockProx, Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan,
+    SchedulerPlan, SchedulerProcess, TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const UNIT_BYTES_MAX: u64 = 2 << 20;
 /// Units that each worker should get at least, so that nobody waits long for the last one.
 const UNITS_PER_WORKER: u64 = 8;
+
+/// Block iterations that a worker of dbpg may be ahead under `eventual`.
+const EVENTUAL_DELAY: u32 = 2;
 
 /// Arguments of `parashard scheduler`.
 #[derive(Debug, Clone, Args)]
@@ -126,8 +130,11 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     let train = UnitPlan::new(&train_files, unit_bytes(&train_files, settings.workers))?;
     let test = UnitPlan::new(&test_files, unit_bytes(&test_files, settings.workers))?;
     let sequential = settings.consistency == ConsistencyOption::Sequential;
-    let workload = TrainWorkload::new(train, test, settings.passes, settings.workers, sequential, Arc::clone(progress))
+    let block = block_problem(settings, data_end);
+    let passes = if block.is_some() { 1 } else { settings.passes };
+    let workload = TrainWorkload::new(train, test, passes, settings.workers, sequential, Arc::clone(progress))
         .with_delay(settings.consistency.policy());
+    let workload = if block.is_some() { workload.then_solve() } else { workload };
     let hashed = train_files.iter().any(|file| matches!(file.format, Format::Criteo | Format::Vw));
     let problem = Problem {
         train_files,
@@ -137,10 +144,14 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
         minibatch: settings.minibatch,
         bias_key: settings.bias.then_some(data_end),
         reports_figures: settings.consistency == ConsistencyOption::Auto,
+        block,
     };
     let program = postcard::to_stdvec(&problem)
         .map_err(|error| Failure::new(ExitCode::Usage, format!("the learning problem does not encode: {error}")))?;
-    let table = table(settings, data_end + u64::from(settings.bias))?;
+    let table = match settings.algorithm {
+        AlgorithmOption::Ftrl => table(settings, data_end + u64::from(settings.bias))?,
+        AlgorithmOption::Dbpg | AlgorithmOption::Prox => block_table(settings, data_end)?,
+    };
     let model = SavePlan {
         path: settings.model.clone(),
         with_state: settings.save_state,
@@ -158,7 +169,10 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
 
 /// What a program that uses the model must know of the data: how keys were made, and the bias.
 fn notes(settings: &JobSettings, hashed: bool) -> Vec<(String, String)> {
-    let mut notes = vec![("algorithm".to_owned(), "ftrl".to_owned()), ("bias".to_owned(), settings.bias.to_string())];
+    let mut notes = vec![
+        ("algorithm".to_owned(), settings.algorithm.name().to_owned()),
+        ("bias".to_owned(), settings.bias.to_string()),
+    ];
     if hashed {
         notes.push(("bits".to_owned(), settings.bits.to_string()));
     }
@@ -186,6 +200,34 @@ fn table(settings: &JobSettings, key_end: u64) -> Result<TableSpec, Failure> {
         }),
         consistency: settings.consistency.rule(),
         filters: settings.filters()?,
+    })
+}
+
+/// The table of weights and gradients. Its steps are block iterations, whatever the workers' delay.
+fn block_table(settings: &JobSettings, data_end: u64) -> Result<TableSpec, Failure> {
+    Ok(TableSpec {
+        dtype: DType::F64,
+        width: 2,
+        key_end: BlockProblem::key_end(data_end, settings.workers),
+        update: UpdateFunction::BlockProx(BlockProx { l1: settings.l1, l2: settings.l2 }),
+        consistency: Consistency::Sequential,
+        ..table(settings, data_end)?
+    })
+}
+
+fn block_problem(settings: &JobSettings, data_end: u64) -> Option<BlockProblem> {
+    (settings.algorithm != AlgorithmOption::Ftrl).then(|| BlockProblem {
+        l1: f64::from(settings.l1),
+        l2: f64::from(settings.l2),
+        delay: match settings.consistency {
+            ConsistencyOption::Eventual => EVENTUAL_DELAY,
+            rule => rule.policy().delay_max(),
+        },
+        passes_max: settings.passes,
+        tolerance: settings.tolerance,
+        seed: settings.seed,
+        batch: settings.algorithm == AlgorithmOption::Prox,
+        data_end,
     })
 }
 

@@ -5,7 +5,7 @@ use super::options::{AlgorithmOption, FormatOption, JobOptions, TransportOption,
 use crate::error::{ExitCode, Failure};
 use crate::learn::data::{BITS_MAX, Format};
 use crate::limit;
-use crate::node::Filters;
+use crate::node::{DelayPolicy, Filters};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,8 @@ pub(super) struct JobSettings {
     pub(super) l1: f32,
     pub(super) l2: f32,
     pub(super) bias: bool,
+    pub(super) no_bias: bool,
+    pub(super) tolerance: f64,
     pub(super) skip_bad_lines: bool,
     pub(super) servers: u32,
     pub(super) shards: u8,
@@ -97,6 +99,7 @@ pub(super) fn read_config(path: &Path) -> Result<JobOptions, Failure> {
 impl JobSettings {
     /// The options with every default filled in.
     pub(super) fn complete(options: JobOptions) -> JobSettings {
+        let algorithm = options.algorithm.unwrap_or(AlgorithmOption::Ftrl);
         JobSettings {
             train: options.train.unwrap_or_default(),
             test: options.test.unwrap_or_default(),
@@ -107,14 +110,16 @@ impl JobSettings {
             format: options.format.unwrap_or(FormatOption::Auto).format(),
             key_end: options.key_end,
             bits: options.bits.unwrap_or(22),
-            passes: options.passes.unwrap_or(1),
+            passes: options.passes.unwrap_or(algorithm.passes()),
             minibatch: options.minibatch.unwrap_or(512),
-            algorithm: options.algorithm.unwrap_or(AlgorithmOption::Ftrl),
+            algorithm,
             alpha: options.alpha.unwrap_or(0.1),
             beta: options.beta.unwrap_or(1.0),
             l1: options.l1.unwrap_or(1.0),
             l2: options.l2.unwrap_or(0.0),
             bias: options.bias.unwrap_or(false),
+            no_bias: options.no_bias.unwrap_or(false),
+            tolerance: options.tolerance.unwrap_or(0.01),
             skip_bad_lines: options.skip_bad_lines.unwrap_or(false),
             servers: options.servers.unwrap_or(1),
             shards: options.shards.unwrap_or(1),
@@ -155,6 +160,8 @@ impl JobSettings {
             l1: Some(self.l1),
             l2: Some(self.l2),
             bias: Some(self.bias),
+            no_bias: Some(self.no_bias),
+            tolerance: Some(self.tolerance),
             skip_bad_lines: Some(self.skip_bad_lines),
             servers: Some(self.servers),
             shards: Some(self.shards),
@@ -196,7 +203,7 @@ impl JobSettings {
         if !positive(self.alpha) || ![self.beta, self.l1, self.l2].into_iter().all(not_negative) {
             return usage("--alpha must be positive, --beta, --l1 and --l2 at least 0, all of them finite");
         }
-        if self.beta == 0.0 && self.l2 == 0.0 {
+        if self.algorithm == AlgorithmOption::Ftrl && self.beta == 0.0 && self.l2 == 0.0 {
             return usage("--beta and --l2 cannot both be 0: the first step of a feature would be without bound");
         }
         if self.replicas > 0 {
@@ -205,7 +212,33 @@ impl JobSettings {
         if self.key_end == Some(0) {
             return usage("--key-end must be at least 1");
         }
+        if self.algorithm != AlgorithmOption::Ftrl {
+            self.check_block()?;
+        }
         self.filters().map(drop)
+    }
+
+    /// What dbpg and prox cannot do.
+    fn check_block(&self) -> Result<(), Failure> {
+        let usage = |reason: &str| Err(Failure::new(ExitCode::Usage, format!("--algorithm dbpg and prox: {reason}")));
+        if self.bias {
+            return usage("--bias is not possible: give every row a constant feature in the data");
+        }
+        if matches!(self.consistency, ConsistencyOption::Auto | ConsistencyOption::Bounded(..))
+            && self.consistency.policy() != DelayPolicy::Fixed(self.consistency.policy().delay_max())
+        {
+            return usage("the delay stays as it is at first: say --consistency bounded:N");
+        }
+        if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
+            return usage("--tolerance must be positive");
+        }
+        if self.init_model.is_some() || self.save_state {
+            return usage("--init-model and --save-state are not possible");
+        }
+        if self.filters()?.change_values() {
+            return usage("filters that change values keep it from the optimum: leave them out of --filters");
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the scheduler tells every worker of the learning problem.
 
 use super::data::{DataFile, ReaderConfig, UnitSource};
+use super::dbpg::BlockProblem;
 use serde::{Deserialize, Serialize};
 
 /// Name of the table that holds the weights.
@@ -23,6 +24,8 @@ pub struct Problem {
     pub bias_key: Option<u64>,
     /// Whether workers tell their figures also between the ends of units.
     pub reports_figures: bool,
+    /// Block proximal gradient instead of minibatches.
+    pub block: Option<BlockProblem>,
 }
 
 /// One piece of work, as it travels in a unit's payload.
@@ -35,6 +38,8 @@ pub enum WorkItem {
         /// The rows.
         source: UnitSource,
     },
+    /// All rows are read: find the weights that fit them, together with the other workers.
+    Solve,
     /// No rows to learn from are left for this worker: say so to the servers.
     EndTraining,
     /// Score these rows with the model as it is.

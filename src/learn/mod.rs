@@ -4,6 +4,7 @@
 //! * `config`    the learning problem, as the scheduler tells it to workers.
 //! * `workload`  the pool of work: passes, then the test.
 //! * `worker`    the worker's loop: pull, gradient, push.
+//! * `dbpg`      block proximal gradient on rows in memory.
 //! * `logistic`  the loss; `metric` and `calibration` what a model is judged by.
 //! * `linear_model`, `score`  a finished model, and data sets scored with it.
 //! * `progress`, `report`, `summary`  what has been done, from the workers to the user.
@@ -11,6 +12,7 @@
 pub mod calibration;
 pub mod config;
 pub mod data;
+mod dbpg;
 mod error;
 mod linear_model;
 pub mod logistic;
@@ -22,6 +24,7 @@ pub mod summary;
 mod worker;
 mod workload;
 
+pub use dbpg::{BlockProblem, Solution};
 pub use error::LearnError;
 pub use linear_model::{LinearModel, ScoredRow};
 pub use score::score_files;

@@ -1,6 +1,7 @@
 //! What the job has done so far, as the workers' reports tell it.
 
 use super::config::WorkItem;
+use super::dbpg::Solution;
 use super::metric::{Quality, Scores};
 use super::report::{UnitReport, WorkerFigures};
 use crate::id::WriterId;
@@ -55,6 +56,8 @@ pub struct Progress {
     pub testing: bool,
     /// The delays that were in force, in order.
     pub delays: Vec<DelayInForce>,
+    /// Where block proximal gradient stands.
+    pub solution: Option<Solution>,
 }
 
 /// A bound on the delay, from a moment on.
@@ -77,7 +80,7 @@ impl Progress {
                 self.train_begin.get_or_insert_with(Instant::now);
             }
             WorkItem::Test { .. } => self.testing = true,
-            WorkItem::EndTraining => {}
+            WorkItem::Solve | WorkItem::EndTraining => {}
         }
         self.units.2 = units_in_pass;
     }
@@ -116,9 +119,18 @@ impl Progress {
                     return Err(format!("more than {DISTINCT_SCORES_MAX} different test scores: test on fewer rows"));
                 }
             }
+            WorkItem::Solve => self.on_solution(report),
             WorkItem::EndTraining => self.train_end = Some(Instant::now()),
         }
         Ok(())
+    }
+
+    fn on_solution(&mut self, report: &UnitReport) {
+        self.solution = report.solution.or(self.solution);
+        if let Some(pass) = self.passes.last_mut() {
+            pass.loss_sum += report.loss_sum;
+        }
+        self.train_end = Some(Instant::now());
     }
 
     /// Rows learnt from, over all passes.

@@ -1,7 +1,8 @@
 //! A worker's accounts of its units, and its figures.
 
+use super::dbpg::Solution;
 use super::metric::ScoreCount;
-use crate::client::LinkCounts;
+use crate::client::{LinkCounts, Statistics};
 use serde::{Deserialize, Serialize};
 
 /// Figures of one worker, summed since it joined.
@@ -51,6 +52,20 @@ impl WorkerFigures {
         }
     }
 
+    /// Takes over what the client counts.
+    pub fn update(&mut self, statistics: &Statistics) {
+        self.bytes_pushed = statistics.bytes_pushed;
+        self.bytes_asked = statistics.bytes_asked;
+        self.bytes_pulled = statistics.bytes_pulled;
+        self.retries = statistics.retries;
+        self.lists_named = statistics.lists_named;
+        self.lists_missed = statistics.lists_missed;
+        self.links = statistics.links;
+        self.seconds_waiting = statistics.waited.as_secs_f64();
+        self.seconds_sending = statistics.sending.as_secs_f64();
+        self.seconds_without_work = statistics.without_work.as_secs_f64();
+    }
+
     /// Bytes of all requests to servers.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
@@ -77,6 +92,8 @@ pub struct UnitReport {
     pub ended_rows: Option<u64>,
     /// The worker's figures at this moment.
     pub figures: WorkerFigures,
+    /// Where block proximal gradient stands.
+    pub solution: Option<Solution>,
 }
 
 /// Most scores in one part, so that it stays a small message.

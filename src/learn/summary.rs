@@ -61,9 +61,17 @@ impl Summary {
     fn add_training(&mut self, progress: &Progress, facts: &SummaryFacts) {
         let loss = progress.train_log_loss();
         self.add("examples", json!(progress.rows()), grouped(progress.rows()));
-        self.add("passes", json!(progress.passes.len()), format!("{} of {}", progress.passes.len(), facts.passes));
+        let (passes, when) = match progress.solution {
+            Some(solution) => (solution.passes as usize, "at the end"),
+            None => (progress.passes.len(), "progressive, last pass"),
+        };
+        self.add("passes", json!(passes), format!("{passes} of {}", facts.passes));
         self.add("consistency", json!(facts.consistency), facts.consistency.clone());
-        self.add("train_log_loss", json!(loss), format!("{} (progressive, last pass)", decimals(loss, 5)));
+        if let Some(solution) = progress.solution {
+            self.add("objective", json!(solution.objective), format!("{:.4}", solution.objective));
+            self.add("kkt_violation", json!(solution.kkt_violation), format!("{:.6}", solution.kkt_violation));
+        }
+        self.add("train_log_loss", json!(loss), format!("{} ({when})", decimals(loss, 5)));
         let each: Vec<Value> = progress.passes.iter().map(|pass| json!(pass.log_loss())).collect();
         self.fields.insert("pass_log_loss".to_owned(), Value::Array(each));
         if progress.bad_lines > 0 {

@@ -9,6 +9,7 @@
 
 use super::config::{Problem, WEIGHTS, WorkItem, minibatch_rows};
 use super::data::{LocalBatch, ReadAhead, UnitBatch, UnitProgress};
+use super::dbpg;
 use super::error::LearnError;
 use super::logistic;
 use super::metric::{ScoreCount, Scores};
@@ -43,13 +44,21 @@ struct InFlight {
 /// # Errors
 /// What ended it early.
 pub fn run_worker(cluster: &Cluster) -> Result<(), LearnError> {
-    let outcome = Worker::new(cluster).and_then(|mut worker| worker.run());
+    let outcome = problem_of(cluster).and_then(|problem| match problem.block {
+        Some(block) => dbpg::run(cluster, &problem, block),
+        None => Worker::new(cluster, problem).and_then(|mut worker| worker.run()),
+    });
     if let Err(error) = &outcome
         && !matches!(error, LearnError::Client(ClientError::Ended { .. }))
     {
         cluster.fail(error.exit_code() as u8, error.to_string());
     }
     outcome
+}
+
+fn problem_of(cluster: &Cluster) -> Result<Problem, LearnError> {
+    postcard::from_bytes(&cluster.job().program)
+        .map_err(|error| LearnError::Message(format!("unreadable learning problem: {error}")))
 }
 
 struct Worker<'a> {
@@ -71,9 +80,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(cluster: &'a Cluster) -> Result<Worker<'a>, LearnError> {
-        let problem: Problem = postcard::from_bytes(&cluster.job().program)
-            .map_err(|error| LearnError::Message(format!("unreadable learning problem: {error}")))?;
+    fn new(cluster: &'a Cluster, problem: Problem) -> Result<Worker<'a>, LearnError> {
         let thread = |source| LearnError::System { what: "start a reader thread", source };
         let minibatch = problem.minibatch;
         let rows = move |rows_before| minibatch_rows(rows_before, minibatch);
@@ -107,7 +114,7 @@ impl<'a> Worker<'a> {
         loop {
             self.top_up()?;
             match self.queue.front().cloned() {
-                Some((unit, WorkItem::EndTraining)) => self.end_training(unit)?,
+                Some((unit, WorkItem::EndTraining | WorkItem::Solve)) => self.end_training(unit)?,
                 Some((_, WorkItem::Train { .. } | WorkItem::Test { .. })) => self.advance()?,
                 None if self.done => return Ok(()),
                 None => {
@@ -143,6 +150,7 @@ impl<'a> Worker<'a> {
             (WorkItem::Train { source, .. }, _) => self.train.submit(id, source.clone()),
             (WorkItem::Test { source }, Some(test)) => test.submit(id, source.clone()),
             (WorkItem::Test { .. }, None) => return Err(LearnError::Message("a test unit without test files".into())),
+            (WorkItem::Solve, _) => return Err(LearnError::Message("a unit of another algorithm".into())),
             (WorkItem::EndTraining, _) => {}
         }
         self.queue.push_back((id, item));
@@ -295,17 +303,7 @@ impl<'a> Worker<'a> {
     }
 
     fn figures(&mut self) -> WorkerFigures {
-        let statistics = self.cluster.statistics();
-        self.figures.bytes_pushed = statistics.bytes_pushed;
-        self.figures.bytes_asked = statistics.bytes_asked;
-        self.figures.bytes_pulled = statistics.bytes_pulled;
-        self.figures.retries = statistics.retries;
-        self.figures.lists_named = statistics.lists_named;
-        self.figures.lists_missed = statistics.lists_missed;
-        self.figures.links = statistics.links;
-        self.figures.seconds_waiting = statistics.waited.as_secs_f64();
-        self.figures.seconds_sending = statistics.sending.as_secs_f64();
-        self.figures.seconds_without_work = statistics.without_work.as_secs_f64();
+        self.figures.update(&self.cluster.statistics());
         self.figures
     }
 }

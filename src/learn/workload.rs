@@ -1,7 +1,8 @@
 //! The pool of work: passes over the training units, then the test units.
 //!
 //! A worker that asks gets the next unit of the pass; the last pass ends for each worker with
-//! [`WorkItem::EndTraining`]; the test begins when every worker has done that. Under `Sequential`
+//! [`WorkItem::EndTraining`], and with an algorithm that keeps its rows in memory before that with
+//! [`WorkItem::Solve`]; the test begins when every worker has done that. Under `Sequential`
 //! unit `i` of a file belongs to writer `i mod W`, whoever asks first, so that what a writer learns
 //! depends on the data and the number of writers alone.
 
@@ -28,6 +29,8 @@ struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Training,
+    /// Was told to solve.
+    Solving,
     /// Was told to end training; `true` when it has.
     Ending(bool),
 }
@@ -37,6 +40,7 @@ pub struct TrainWorkload {
     train: UnitPlan,
     test: UnitPlan,
     passes: u32,
+    solves: bool,
     /// One place a writer under `Sequential`, one for all otherwise.
     places: Vec<Place>,
     stages: Vec<Stage>,
@@ -66,6 +70,7 @@ impl TrainWorkload {
             train,
             test,
             passes,
+            solves: false,
             places: vec![Place::default(); if sequential { workers } else { 1 }],
             stages: vec![Stage::Training; workers],
             test_cursor: UnitCursor::default(),
@@ -82,6 +87,12 @@ impl TrainWorkload {
     #[must_use]
     pub fn with_delay(self, delay: DelayPolicy) -> TrainWorkload {
         TrainWorkload { delay, ..self }
+    }
+
+    /// The same pool, in which each worker that has read its rows solves for the weights.
+    #[must_use]
+    pub fn then_solve(self) -> TrainWorkload {
+        TrainWorkload { solves: true, ..self }
     }
 
     /// Chooses the delay by a worker's latest figures and by what is done.
@@ -128,6 +139,12 @@ impl TrainWorkload {
             if let Some(item) = self.next_training(writer) {
                 return Ok(item);
             }
+            if self.solves {
+                self.stages[worker] = Stage::Solving;
+                return Ok(WorkItem::Solve);
+            }
+        }
+        if matches!(self.stages[worker], Stage::Training | Stage::Solving) {
             self.stages[worker] = Stage::Ending(false);
             return Ok(WorkItem::EndTraining);
         }

@@ -47,6 +47,6 @@ pub use crate::transport::Waker;
 pub use crate::transport::fabric::{LinkCounts, LinkKind, LinkSettings, TransportChoice};
 pub use crate::transport::handshake::Secret;
 pub use crate::wire::{
-    Adagrad, Adam, Consistency, DType, Filters, Ftrl, FunctionName, JobConfig, Layout, Prox, Sgd, TableSpec,
+    Adagrad, Adam, BlockProx, Consistency, DType, Filters, Ftrl, FunctionName, JobConfig, Layout, Prox, Sgd, TableSpec,
     USER_PARAMETERS, UpdateFunction, UserUpdate,
 };

@@ -31,6 +31,7 @@ mod push;
 mod record;
 mod request;
 mod rows;
+mod saved;
 mod section;
 mod sorted;
 mod table;

@@ -9,6 +9,7 @@
 
 use super::StoreError;
 use super::element::Element;
+use super::saved::SavedForm;
 use super::table::{Table, Typed, each};
 use super::typed::{TypedTable, numbers};
 use super::update::Update;
@@ -59,10 +60,10 @@ pub struct PartChecksums {
 pub type PieceSink<'a> = &'a mut (dyn FnMut(ArrayKind, u64, &[u8]) -> io::Result<()> + 'a);
 
 impl Table {
-    /// Bytes of one key's update state.
+    /// Bytes of one key's update state in a section.
     #[must_use]
     pub fn state_size(&self) -> usize {
-        each!(self.typed(), table => table.state_width() * table.spec.dtype.accumulator().bytes())
+        SavedForm::of(self.spec()).state_size()
     }
 
     /// How much [`write_part`](Self::write_part) will write.
@@ -70,7 +71,7 @@ impl Table {
     pub fn section_info(&self, range: KeyRange, with_state: bool) -> SectionInfo {
         let key_count = each!(self.typed(), table => table.count_rows(range, with_state));
         let state = if with_state { self.state_size() } else { 0 };
-        let row_bytes = 8 + self.spec().value_size() + state;
+        let row_bytes = 8 + SavedForm::of(self.spec()).value_size() + state;
         SectionInfo { key_count, bytes: key_count * row_bytes as u64 }
     }
 
@@ -104,13 +105,13 @@ impl<T: Element> TypedTable<T> {
         if with_state {
             return self.index.walk(&self.rows.keys, range, visit);
         }
+        let form = SavedForm::of(&self.spec);
         let (mut saved_keys, mut saved_slots) = (Vec::new(), Vec::new());
         self.index.walk(&self.rows.keys, range, &mut |keys, slots| {
             saved_keys.clear();
             saved_slots.clear();
             let rows = keys.iter().zip(slots);
-            let saved =
-                rows.filter(|(_, slot)| self.rows.values.row(**slot).iter().any(|&value| value != T::default()));
+            let saved = rows.filter(|(_, slot)| form.is_nonzero(self.rows.values.row(**slot)));
             saved.for_each(|(&key, &slot)| {
                 saved_keys.push(key);
                 saved_slots.push(slot);
@@ -122,7 +123,7 @@ impl<T: Element> TypedTable<T> {
     }
 
     fn write_part(&self, range: KeyRange, with_state: bool, sink: PieceSink<'_>) -> io::Result<PartChecksums> {
-        let mut checksums = PartChecksums::default();
+        let (mut checksums, form) = (PartChecksums::default(), SavedForm::of(&self.spec));
         for kind in ArrayKind::ALL {
             let mut pieces = Pieces::new(kind, sink);
             self.walk_saved(range, with_state, &mut |keys, slots| match kind {
@@ -130,8 +131,10 @@ impl<T: Element> TypedTable<T> {
                     checksums.key_count += keys.len() as u64;
                     pieces.add(keys.as_bytes());
                 }
-                ArrayKind::Values => slots.iter().for_each(|&slot| pieces.add(self.rows.values.row(slot).as_bytes())),
-                ArrayKind::State if !with_state || self.state_width() == 0 => {}
+                ArrayKind::Values => {
+                    slots.iter().for_each(|&slot| form.with_value(self.rows.values.row(slot), |b| pieces.add(b)));
+                }
+                ArrayKind::State if !with_state || form.state_numbers == 0 => {}
                 ArrayKind::State => slots.iter().for_each(|&slot| pieces.add(self.rows.state.row(slot).as_bytes())),
             });
             checksums.crc32[kind as usize] = pieces.finish()?;

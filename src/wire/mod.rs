@@ -43,5 +43,5 @@ pub use header::{Flags, Header, Kind, Status};
 pub use own_filter::OwnFilter;
 pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
-pub use table_spec::{Adagrad, Adam, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};
+pub use table_spec::{Adagrad, Adam, BlockProx, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};
 pub use user_update::{FunctionName, USER_PARAMETERS, UserUpdate};

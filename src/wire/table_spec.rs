@@ -110,6 +110,17 @@ pub enum UpdateFunction {
     Prox(Prox),
     /// A function of the user's, which the server program has registered.
     User(UserUpdate),
+    /// A coordinate's step of block proximal gradient (Li et al., NIPS 2014, algorithm 3), for the norm
+    /// of `Prox`. Here the two numbers of a key stand together, so its table has width 2: the value is
+    /// (weight, gradient), the push (gradient, curvature), both summed over the writers. The gradient is
+    /// kept beside the weight. Then, by the curvature:
+    /// * positive: the weight goes to the minimum of
+    ///   gradient * (x - weight) + curvature / 2 * (x - weight)^2 + l1 * |x| + l2 / 2 * x^2, but at most by
+    ///   the key's trust region, which is 1 at first and then twice the step, or half of what it was.
+    /// * zero: the weight stays.
+    /// * negative: the weight becomes gradient / -curvature, so that writers who agree on a weight push
+    ///   (weight, -1), and the gradient becomes 0.
+    BlockProx(BlockProx),
 }
 
 impl fmt::Display for UpdateFunction {
@@ -129,6 +140,7 @@ impl fmt::Display for UpdateFunction {
             }
             UpdateFunction::User(user) => user.fmt(f),
             UpdateFunction::Prox(Prox { rate, l1, l2 }) => write!(f, "prox with rate {rate}, l1 {l1}, l2 {l2}"),
+            UpdateFunction::BlockProx(BlockProx { l1, l2 }) => write!(f, "block prox with l1 {l1}, l2 {l2}"),
         }
     }
 }
@@ -183,6 +195,15 @@ pub struct Prox {
     /// Strength of the L1 norm, which makes values exactly zero.
     pub l1: f32,
     /// Strength of the squared L2 norm; 0 for soft thresholding alone.
+    pub l2: f32,
+}
+
+/// Parameters of block proximal gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BlockProx {
+    /// Strength of the L1 norm, which makes weights exactly zero.
+    pub l1: f32,
+    /// Strength of the squared L2 norm.
     pub l2: f32,
 }
 

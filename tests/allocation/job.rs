@@ -51,6 +51,7 @@ impl Job {
             links: LinkSettings { choice, ..LinkSettings::default() },
             placement: parashard::node::Placement::default(),
             functions: parashard::node::Functions::default(),
+            push_filters: parashard::node::PushFilters::default(),
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },

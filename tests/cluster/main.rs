@@ -8,6 +8,7 @@ mod bad_input;
 mod by_hand;
 mod client;
 mod consistency;
+mod dbpg;
 mod death;
 mod filters;
 mod full_disk;

@@ -39,7 +39,8 @@ impl Worker {
         let whole = Segment { values: Some(body), ..Segment::new(self.identity.node, header) };
         let mut segments = Vec::new();
         self.cut_call(spec, &whole, &mut segments);
-        let operation = Operation { after, held_for, is_exact, ..Operation::default() }.of(request.range, segments, true);
+        let operation =
+            Operation { after, held_for, is_exact, ..Operation::default() }.of(request.range, segments, true);
         Ok(self.keep(now, operation))
     }
 

@@ -1,5 +1,6 @@
 //! What a model file says of its tables.
 
+use crate::store::saved::SavedForm;
 use crate::store::update::state_numbers;
 use crate::wire::{DType, Layout, TableSpec, UpdateFunction};
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,11 @@ impl TableMeta {
     /// What the file says of a job's table.
     #[must_use]
     pub fn of(spec: &TableSpec) -> TableMeta {
+        let form = SavedForm::of(spec);
         TableMeta {
             name: spec.name.clone(),
-            dtype: spec.dtype,
-            width: spec.width,
+            dtype: form.dtype,
+            width: form.width,
             key_end: spec.key_end,
             layout: spec.layout,
             update: spec.update,
@@ -39,7 +41,10 @@ impl TableMeta {
     /// [accumulator](DType::accumulator).
     #[must_use]
     pub fn state_numbers(&self) -> usize {
-        state_numbers(self.update)
+        match self.update {
+            UpdateFunction::BlockProx(_) => 0,
+            update => state_numbers(update),
+        }
     }
 
     /// Bytes of one key in each array of a section.

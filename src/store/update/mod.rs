@@ -8,17 +8,19 @@
 
 mod adagrad;
 mod adam;
+mod block_prox;
 mod ftrl;
 mod prox;
 mod sgd;
 mod user;
 
+use self::block_prox::BlockProxStep;
 use super::StoreError;
 use super::column::Column;
 use super::element::Element;
 use super::function::Functions;
 use crate::simd::{AdagradRate, AdamRate, Float, FtrlRate, ProxRate, SgdRate};
-use crate::wire::{TableSpec, UpdateFunction, UserUpdate};
+use crate::wire::{DType, TableSpec, UpdateFunction, UserUpdate};
 
 pub use user::UpdateStep;
 
@@ -63,6 +65,9 @@ impl<T: Element> Update<T> {
             return T::user_update(user, functions).map_err(wrong);
         }
         check_parameters(spec.update).map_err(|reason| wrong(reason.to_owned()))?;
+        if matches!(spec.update, UpdateFunction::BlockProx(_)) && (spec.dtype, spec.width) != (DType::F64, 2) {
+            return Err(wrong(format!("block prox needs 2 x f64 a key, not {} x {}", spec.width, spec.dtype)));
+        }
         let missing = || wrong(format!("dtype {} has only the update functions sum and assign", T::DTYPE));
         T::update(spec.update).ok_or_else(missing)
     }
@@ -86,6 +91,7 @@ pub(super) fn float<T: Element<Sum: Float>>(function: UpdateFunction) -> Option<
         UpdateFunction::Adagrad(adagrad) => Update::Stateful(Box::new(AdagradRate::<T::Sum>::from(adagrad))),
         UpdateFunction::Adam(adam) => Update::Stateful(Box::new(AdamRate::<T::Sum>::from(adam))),
         UpdateFunction::Ftrl(ftrl) => Update::Stateful(Box::new(FtrlRate::<T::Sum>::from(ftrl))),
+        UpdateFunction::BlockProx(prox) => Update::Stateful(Box::new(BlockProxStep::<T::Sum>::from(prox))),
         // Found by its name among those of the server program.
         UpdateFunction::User(_) => return None,
     })
@@ -99,6 +105,7 @@ pub(super) fn state_numbers(function: UpdateFunction) -> usize {
         UpdateFunction::Ftrl(_) => ftrl::NUMBERS,
         UpdateFunction::Adam(_) => adam::NUMBERS,
         UpdateFunction::User(user) => usize::from(user.state_numbers),
+        UpdateFunction::BlockProx(_) => block_prox::NUMBERS,
     }
 }
 
@@ -110,6 +117,7 @@ fn check_parameters(function: UpdateFunction) -> Result<(), &'static str> {
         UpdateFunction::Adagrad(adagrad) => adagrad::check(adagrad),
         UpdateFunction::Adam(adam) => adam::check(adam),
         UpdateFunction::Ftrl(ftrl) => ftrl::check(ftrl),
+        UpdateFunction::BlockProx(prox) => block_prox::check(prox),
     }
 }
 
