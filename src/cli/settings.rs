@@ -205,7 +205,14 @@ impl JobSettings {
         if self.key_end == Some(0) {
             return usage("--key-end must be at least 1");
         }
-        self.filters().map(drop)
+        let filters = self.filters()?;
+        if self.on_worker_loss == WorkerLossOption::Continue && filters.change_values() {
+            return usage(
+                "--on-worker-loss continue: what filters that change values hold back is lost with a worker; \
+                 leave them out of --filters, or stop",
+            );
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::error::ClientError;
 use crate::node::{self, LinkCounts, OperationError, Waker, Worker, WorkerDriver, WorkerEvent};
+use crate::id::WriterId;
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -45,12 +46,31 @@ pub struct Statistics {
     pub sending: Duration,
 }
 
+/// Who is told of lost workers whose work this process is to do.
+pub(super) enum Adopt {
+    /// Nobody yet; what was told.
+    Nobody(Vec<WriterId>),
+    Told(Box<dyn FnMut(u32) + Send>),
+}
+
+impl Adopt {
+    fn hear(&mut self, writer: WriterId) {
+        match self {
+            Adopt::Nobody(heard) => heard.push(writer),
+            Adopt::Told(adopt) => adopt(writer.0),
+        }
+    }
+}
+
 /// The driver and what its events have told so far.
 pub(super) struct Inner {
     pub(super) driver: WorkerDriver,
     pub(super) welcomed: bool,
     pub(super) assigned: Option<Option<Unit>>,
     pub(super) ended: Option<Shutdown>,
+    pub(super) adopt: Adopt,
+    /// The unit that the scheduler has asked back.
+    pub(super) release: Option<u64>,
     pub(super) waited: Duration,
     pub(super) without_work: Duration,
     pub(super) sending: Duration,
@@ -90,6 +110,8 @@ impl Shared {
             welcomed: false,
             assigned: None,
             ended: None,
+            adopt: Adopt::Nobody(Vec::new()),
+            release: None,
             waited: Duration::ZERO,
             without_work: Duration::ZERO,
             sending: Duration::ZERO,
@@ -305,6 +327,8 @@ impl Inner {
             match event {
                 WorkerEvent::Welcome => self.welcomed = true,
                 WorkerEvent::Assigned(unit) => self.assigned = Some(unit),
+                WorkerEvent::Adopt(writer) => self.adopt.hear(writer),
+                WorkerEvent::Release(unit) => self.release = Some(unit),
                 WorkerEvent::Ended(shutdown) => {
                     self.ended.get_or_insert(shutdown);
                 }

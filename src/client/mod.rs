@@ -50,6 +50,7 @@ mod model;
 mod pending;
 mod registered;
 mod scope;
+mod step;
 mod table;
 mod values;
 
@@ -61,6 +62,7 @@ pub use model::{Model, ModelFile};
 pub use pending::{Pending, Pushed};
 pub use registered::Registered;
 pub use scope::{Landed, Scope};
+pub use step::Step;
 pub use table::Table;
 pub use values::{Number, Source, Values};
 

@@ -20,6 +20,7 @@ pub mod report;
 mod score;
 pub mod summary;
 mod worker;
+mod straggler;
 mod workload;
 
 pub use error::LearnError;

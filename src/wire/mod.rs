@@ -22,6 +22,7 @@ mod frame;
 mod header;
 mod pieces;
 mod raw_header;
+mod resume;
 mod table_spec;
 
 pub use bf16::Bf16;
@@ -38,4 +39,5 @@ pub use frame::{Body, RxFrame, Target, TxFrame};
 pub use header::{Flags, Header, Kind, Status};
 pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
+pub use resume::{ResumePoint, TableResume};
 pub use table_spec::{Adagrad, Adam, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};

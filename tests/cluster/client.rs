@@ -55,7 +55,7 @@ impl Job {
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {
             cast: Cast { shards, workers, replicas: 0 },
-            job: JobConfig { tables, writers: workers, program: Vec::new() },
+            job: JobConfig { tables, writers: workers, program: Vec::new(), survives_worker_loss: false },
             workload: Box::new(NoWork),
             load: None,
             save: None,

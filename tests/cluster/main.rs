@@ -22,3 +22,4 @@ mod signal;
 mod stranger;
 mod streamed;
 mod train;
+mod worker_loss;

@@ -11,7 +11,8 @@
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `operation` is what is kept, by timestamp
 //! in `operations`; `encode` makes the frames, `shard` knows who holds which key list, `pull` begins pulls,
 //! `demand` says what they wait for, `delay` hears how that changes, `answer` takes
-//! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work.
+//! replies, `target` is where their values go, `resend` sends again, `residual` changes values, `work` asks for units of work,
+//! `reserve` names operations before they begin.
 
 mod answer;
 mod delay;
@@ -22,6 +23,7 @@ mod keys;
 mod operation;
 mod operations;
 mod pull;
+mod reserve;
 mod resend;
 mod residual;
 mod shard;
@@ -37,14 +39,16 @@ use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
-use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use crate::wire::{
+    Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, ResumePoint, Shutdown, TableSpec, Unit,
+};
 use delay::DelayChange;
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
 use residual::ValueFilter;
 use shard::Shards;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use work::{Accounts, Question};
 
@@ -58,6 +62,10 @@ pub enum WorkerEvent {
     Welcome,
     /// The answer to `next_unit`; `None` when no work is left.
     Assigned(Option<Unit>),
+    /// Run the worker program also as this worker, whose node is lost: as a node of its own.
+    Adopt(WriterId),
+    /// Give this unit back unless it is begun; answer by [`Worker::answer_release`].
+    Release(u64),
     /// The job ends.
     Ended(Shutdown),
 }
@@ -77,6 +85,8 @@ pub struct Request<'a> {
     pub consistency: Option<Consistency>,
     /// Pull: how many of this writer's times lie between its own and the one that the pull is for.
     pub ahead: u32,
+    /// A name that was reserved; the next one where there is none.
+    pub name: Option<Timestamp>,
 }
 
 /// Figures of one worker's traffic.
@@ -144,6 +154,12 @@ pub struct Worker {
     are_delays_told: bool,
     question: Question,
     accounts: Accounts,
+    /// Where this writer's work goes on, as the scheduler said in its welcome.
+    resume: ResumePoint,
+    /// The last time that each writer was adopted.
+    adopted: BTreeMap<WriterId, u32>,
+    /// The last unit that was asked back, and the answer once there is one.
+    release: Option<(u64, Option<bool>)>,
     /// First refusal of an operation whose outcome nobody waits for.
     refusal: Option<OperationError>,
     traffic: Traffic,
@@ -172,12 +188,15 @@ impl Worker {
             times: Vec::new(),
             chains: Vec::new(),
             value_filters: Vec::new(),
-            operations: Operations::new(),
+            operations: Operations::starting(ResumePoint::FIRST),
             pieces: Vec::new(),
             held_marks: Vec::new(),
             are_delays_told: true,
             question: Question::default(),
             accounts: Accounts::default(),
+            resume: ResumePoint::default(),
+            adopted: BTreeMap::new(),
+            release: None,
             refusal: None,
             traffic: Traffic::default(),
             resend_at: now.after(limit::RETRY_TIMEOUT),
@@ -231,7 +250,7 @@ impl Worker {
     /// # Errors
     /// When the table is not known or this writer has finished it.
     pub fn tick(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
-        self.end_time(now, table, Flags::default())
+        self.end_time(now, table, Flags::default(), None)
     }
 
     /// Says that this writer pushes no more to the table: nobody waits for it after this time. Saying
@@ -243,7 +262,7 @@ impl Worker {
         if self.times.get(usize::from(table.0)).is_some_and(|own| own.finished) {
             return Ok(());
         }
-        self.end_time(now, table, Flags::FINISHED)
+        self.end_time(now, table, Flags::FINISHED, None)
     }
 
     /// Whether the operation is answered by every shard.
@@ -255,7 +274,7 @@ impl Worker {
     /// Whether every push so far is acknowledged.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.operations.settled() == self.operations.next_timestamp()
+        self.operations.is_settled()
     }
 
     /// Takes the values of a pull that is done: one value per key, in key order.

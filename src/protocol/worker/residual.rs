@@ -121,8 +121,12 @@ impl Residual {
 
 impl Worker {
     /// The values as they are to be sent: the caller's, or a filtered copy.
-    pub(super) fn filtered(&mut self, request: &Request<'_>, values: TxBuf) -> Result<TxBuf, OperationError> {
-        let timestamp = self.operations.next_timestamp();
+    pub(super) fn filtered(
+        &mut self,
+        request: &Request<'_>,
+        timestamp: Timestamp,
+        values: TxBuf,
+    ) -> Result<TxBuf, OperationError> {
         let index = usize::from(request.table.0);
         let (Some(Some(filter)), Some(job)) = (self.value_filters.get_mut(index), &self.job) else { return Ok(values) };
         let spec = &job.tables[index];

@@ -37,11 +37,12 @@ impl Worker {
         let value_size = spec.value_size();
         let mut header = self.identity.header(kind);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
-        (header.writer, header.timestamp, header.time) = (self.writer, self.operations.next_timestamp(), time);
+        let name = self.name_of(request.name, request.table)?;
+        (header.writer, header.timestamp, header.time) = (self.writer, name, time);
         if request.keys.is_none() {
             header.flags = Flags::DENSE;
         }
-        let values = values.map(|values| self.filtered(request, values)).transpose()?;
+        let values = values.map(|values| self.filtered(request, name, values)).transpose()?;
         let (keys, values) = (request.keys.as_ref().map(Keys::buffer), values.as_ref());
         let template = Template { header, value_size, keys, values };
         let mut segments = self.operations.segment_list();
@@ -56,7 +57,8 @@ impl Worker {
         }
         let lands = self.answers_come_plain(request.table);
         let operation = Operation { after, lands, ..wanted }.of(request.range, segments, kind != Kind::Pull);
-        Ok(self.keep(now, operation))
+        self.keep(now, name, operation);
+        Ok(name)
     }
 
     fn remembered(&self, request: &Request<'_>) -> Option<Arc<[Piece]>> {
@@ -84,12 +86,18 @@ impl Worker {
 
     /// Ends a time. The next one begins even where nobody needs to be told: under `Eventual` the last alone
     /// is, with the slices of all times, so that the shards can forget the writer.
-    pub(super) fn end_time(&mut self, now: Nanos, table: TableId, flags: Flags) -> Result<(), OperationError> {
+    pub(super) fn end_time(
+        &mut self,
+        now: Nanos,
+        table: TableId,
+        flags: Flags,
+        name: Option<Timestamp>,
+    ) -> Result<(), OperationError> {
         let spec = self.spec(table)?;
         let (consistency, range) = (spec.consistency, KeyRange::new(0, spec.key_end));
         self.check_unfinished(table)?;
         let mut header = self.identity.header(Kind::EndOfTime);
-        let timestamp = self.operations.next_timestamp();
+        let timestamp = self.name_of(name, table)?;
         let own = &mut self.times[usize::from(table.0)];
         (header.table, header.writer, header.timestamp) = (table, self.writer, timestamp);
         (header.time, header.flags) = (own.time, flags);
@@ -97,6 +105,7 @@ impl Worker {
         own.time = Time(time.0.saturating_add(1));
         own.finished = flags.has(Flags::FINISHED);
         if consistency == Consistency::Eventual && !own.finished {
+            self.operations.release(timestamp);
             return Ok(());
         }
         let mut slices = std::mem::take(&mut own.slices);
@@ -112,7 +121,7 @@ impl Worker {
         if self.has_open_pull(table, time) {
             self.held_marks.push(timestamp);
         }
-        let timestamp = self.keep(now, Operation::default().of(range, segments, true));
+        self.keep(now, timestamp, Operation::default().of(range, segments, true));
         self.abandon(timestamp);
         Ok(())
     }
@@ -138,12 +147,26 @@ impl Worker {
         }
     }
 
-    /// Stores a new operation under the next timestamp and sends what can be sent.
-    fn keep(&mut self, now: Nanos, operation: Operation) -> Timestamp {
+    /// Stores a new operation under its name, which is reserved here if it is the next, and sends what can
+    /// be sent.
+    fn keep(&mut self, now: Nanos, name: Timestamp, operation: Operation) {
         let count = operation.segments.len();
-        let timestamp = self.operations.insert(operation);
-        (0..count).for_each(|index| self.send_segment(now, timestamp, index));
-        timestamp
+        if name == self.operations.next_timestamp() {
+            self.operations.reserve(1);
+        }
+        self.operations.insert(name, operation);
+        (0..count).for_each(|index| self.send_segment(now, name, index));
+    }
+
+    /// The name of an operation that begins: a reserved one, or the next.
+    fn name_of(&self, name: Option<Timestamp>, table: TableId) -> Result<Timestamp, OperationError> {
+        match name {
+            Some(name) if !self.operations.is_reserved(name) => {
+                let reason = format!("{name} is not reserved, or was used before");
+                Err(OperationError::Request { table: self.spec(table)?.name.clone(), reason })
+            }
+            _ => Ok(name.unwrap_or_else(|| self.operations.next_timestamp())),
+        }
     }
 
     /// The dependencies that are still open, with the ranges that they claim.
