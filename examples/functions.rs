@@ -129,7 +129,7 @@ fn schedule(config: &NodeConfig, listening: &Listening) -> Result<u8, Failure> {
     };
     let plan = SchedulerPlan {
         cast: Cast { shards: vec![NodeId::server(0, 0), NodeId::server(0, 1)], workers: 1, replicas: 0 },
-        job: JobConfig { tables: vec![weights], writers: 1, program: Vec::new() },
+        job: JobConfig { tables: vec![weights], writers: 1, program: Vec::new(), survives_worker_loss: false },
         workload: Box::new(NoWork),
         load: None,
         save: None,
@@ -166,6 +166,7 @@ pub(crate) fn run(functions: Functions) -> Result<u8, Failure> {
         links: LinkSettings::default(),
         placement: Placement::default(),
         functions,
+        push_filters: parashard::client::PushFilters::default(),
     };
     let job = InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() };
     Ok(run_in_process(&job, Roles { scheduler: Box::new(schedule), worker: work })?)

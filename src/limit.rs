@@ -140,5 +140,8 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a node goes on without a connection to the scheduler.
 pub const SCHEDULER_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a worker process may take to start a node in the name of a lost one before another is asked.
+pub const ADOPTION_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long the scheduler waits for its nodes' goodbyes.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -14,8 +14,8 @@ use parashard::memory::{Pool, TxBuf};
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
     Assignment, CallBody, Consistency, ControlMessage, DType, Dependencies, Dependency, Filters, FixedPointBits, Ftrl,
-    Header, JobConfig, Kind, Layout, NodeInfo, Quantize, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply,
-    TxFrame, Unit, UpdateFunction,
+    Header, JobConfig, Kind, Layout, NodeInfo, Quantize, ResumePoint, SaveTask, SectionInfo, Shutdown, TableSpec, Task,
+    TaskReply, TxFrame, Unit, UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -235,7 +235,7 @@ fn messages() -> Vec<(&'static str, ControlMessage)> {
         replicas: vec![NodeId::server(1 - rank, 0)],
     };
     let partition = Partition { epoch: Epoch(1), entries: vec![entry(0, half, 0), entry(half, u64::MAX, 1)] };
-    let config = JobConfig { tables: vec![table()], writers: 2, program: vec![1, 2, 3] };
+    let config = JobConfig { tables: vec![table()], writers: 2, program: vec![1, 2, 3], survives_worker_loss: false };
     let section = SectionInfo {
         table: 0,
         range: KeyRange::new(0, 900),
@@ -246,10 +246,21 @@ fn messages() -> Vec<(&'static str, ControlMessage)> {
     let save = SaveTask { path: "a.model".into(), nonce: 9, with_state: true, offsets: vec![[4096, 8192, 0]] };
     let shutdown = Shutdown { exit_code: 4, message: "server 0 is gone".into() };
     vec![
-        ("welcome", ControlMessage::Welcome { config, partition, servers: vec![server.clone()] }),
+        (
+            "welcome",
+            ControlMessage::Welcome {
+                config,
+                partition,
+                servers: vec![server.clone()],
+                resume: ResumePoint::default(),
+            },
+        ),
         ("register", ControlMessage::Register(server)),
         ("next-unit", ControlMessage::NextUnit { sequence: 4 }),
-        ("unit-done", ControlMessage::UnitDone { sequence: 2, unit: 3, report: vec![7; 5] }),
+        (
+            "unit-done",
+            ControlMessage::UnitDone { sequence: 2, unit: 3, report: vec![7; 5], resume: Some(ResumePoint::default()) },
+        ),
         (
             "assigned",
             ControlMessage::Assigned { sequence: 4, assignment: Assignment::Unit(Unit { id: 8, payload: vec![1; 9] }) },

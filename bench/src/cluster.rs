@@ -75,7 +75,7 @@ impl LocalJob {
         placement: &Placement,
     ) -> Result<LocalJob> {
         let config = node_config(JobId(u64::from_le_bytes(random()?)), Secret::from_bytes(secret)?, mode);
-        let job = JobConfig { tables, writers: 1, program: Vec::new() };
+        let job = JobConfig { tables, writers: 1, program: Vec::new(), survives_worker_loss: false };
         let cast = Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 };
         let plan = SchedulerPlan { cast, job, workload: Box::new(NoWork), load: None, save: None };
         let process = SchedulerProcess::open(&NodeConfig { spin: Duration::ZERO, ..config.clone() }, plan)?;

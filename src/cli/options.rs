@@ -110,7 +110,8 @@ options! {
         /// Copies of each key range beside its owner's [default: 0, the only choice so far].
         #[arg(long, env = "PARASHARD_REPLICAS", value_name = "K")]
         replicas: u32,
-        /// What the loss of a worker does to the job [default: stop].
+        /// What the loss of a worker does to the job: stop ends it; continue lets another worker's process do its
+        /// work, each example exactly once [default: stop].
         #[arg(long, env = "PARASHARD_ON_WORKER_LOSS", value_enum)]
         on_worker_loss: WorkerLossOption,
         /// Which pushes a pull must see: sequential, all of earlier times and no others; bounded:N, all but those
@@ -202,6 +203,7 @@ pub(super) enum AlgorithmOption {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum WorkerLossOption {
     Stop,
+    Continue,
 }
 
 /// Fabrics by their names.

@@ -4,7 +4,7 @@ use super::consistency::ConsistencyOption;
 use super::console::tell_error;
 use super::ear::Ear;
 use super::node::NodeOptions;
-use super::options::AlgorithmOption;
+use super::options::{AlgorithmOption, WorkerLossOption};
 use super::output::{print, write_file};
 use super::progress_display::ProgressDisplay;
 use super::settings::{JobArguments, JobSettings};
@@ -135,6 +135,8 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     let workload = TrainWorkload::new(train, test, passes, settings.workers, sequential, Arc::clone(progress))
         .with_delay(settings.consistency.policy());
     let workload = if block.is_some() { workload.then_solve() } else { workload };
+    let is_eventual = settings.consistency == ConsistencyOption::Eventual && block.is_none();
+    let workload = if is_eventual { workload.with_stragglers() } else { workload };
     let hashed = train_files.iter().any(|file| matches!(file.format, Format::Criteo | Format::Vw));
     let problem = Problem {
         train_files,
@@ -160,7 +162,12 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     };
     Ok(SchedulerPlan {
         cast: Cast { shards: shards(settings), workers: settings.workers, replicas: settings.replicas as usize },
-        job: JobConfig { tables: vec![table], writers: settings.workers, program },
+        job: JobConfig {
+            tables: vec![table],
+            writers: settings.workers,
+            program,
+            survives_worker_loss: settings.on_worker_loss == WorkerLossOption::Continue,
+        },
         workload: Box::new(workload),
         load: settings.init_model.clone().map(|path| LoadPlan { path, streamed: settings.stream_model }),
         save: Some(model),

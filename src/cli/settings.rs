@@ -215,7 +215,14 @@ impl JobSettings {
         if self.algorithm != AlgorithmOption::Ftrl {
             self.check_block()?;
         }
-        self.filters().map(drop)
+        let filters = self.filters()?;
+        if self.on_worker_loss == WorkerLossOption::Continue && filters.change_values() {
+            return usage(
+                "--on-worker-loss continue: what filters that change values hold back is lost with a worker; \
+                 leave them out of --filters, or stop",
+            );
+        }
+        Ok(())
     }
 
     /// What dbpg and prox cannot do.
@@ -231,6 +238,9 @@ impl JobSettings {
         }
         if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
             return usage("--tolerance must be positive");
+        }
+        if self.on_worker_loss == WorkerLossOption::Continue {
+            return usage("--on-worker-loss continue is not possible: a worker's rows are in its memory alone");
         }
         if self.init_model.is_some() || self.save_state {
             return usage("--init-model and --save-state are not possible");

@@ -1,9 +1,10 @@
 //! The worker's place in the job.
 
-use super::engine::{Shared, Statistics};
+use super::engine::{Adopt, Shared, Statistics};
 use super::error::ClientError;
 use super::registered::Registered;
 use super::scope::{self, Scope};
+use super::step::Step;
 use super::table::Table;
 use super::values::Number;
 use crate::id::Timestamp;
@@ -149,6 +150,53 @@ impl Cluster {
     pub fn unit_done(&self, unit: u64, report: Vec<u8>) {
         let mut inner = self.shared.enter();
         inner.worker().unit_done(unit, report);
+        inner.flush();
+    }
+
+    /// As [`Cluster::unit_done`], when steps of later units may have begun: `next` is the first of them, if any
+    /// has. `notes` are for whoever takes this worker's work over behind the unit, if it is lost:
+    /// [`Cluster::resume_notes`] gives them there.
+    pub fn unit_done_before(&self, unit: u64, report: Vec<u8>, next: Option<&Step>, notes: Vec<u8>) {
+        let mut inner = self.shared.enter();
+        let next = next.map_or_else(|| inner.worker().next_name(), Step::first);
+        inner.worker().unit_done_before(unit, report, next, notes);
+        inner.flush();
+    }
+
+    /// Gives an account of a part of a unit; [`Cluster::unit_done`] gives the last.
+    pub fn unit_part(&self, unit: u64, report: Vec<u8>) {
+        let mut inner = self.shared.enter();
+        inner.worker().unit_part(unit, report);
+        inner.flush();
+    }
+
+    /// The notes of the last unit that a lost node of this worker has finished; empty where there was none.
+    #[must_use]
+    pub fn resume_notes(&self) -> Vec<u8> {
+        self.shared.enter().worker().resume().notes.clone()
+    }
+
+    /// Lets `adopt` hear of lost workers whose work this process is to do: it starts a thread that connects as
+    /// the worker of that rank and runs the same program. It is called inside of calls of this cluster and must
+    /// not make one.
+    pub fn on_adopt(&self, mut adopt: impl FnMut(u32) + Send + 'static) {
+        let mut inner = self.shared.enter();
+        if let Adopt::Nobody(heard) = &mut inner.adopt {
+            std::mem::take(heard).into_iter().for_each(|writer| adopt(writer.0));
+        }
+        inner.adopt = Adopt::Told(Box::new(adopt));
+    }
+
+    /// A unit that the scheduler wants back for another worker; answer by [`Cluster::answer_release`].
+    #[must_use]
+    pub fn asked_back(&self) -> Option<u64> {
+        self.shared.enter().release.take()
+    }
+
+    /// Gives a unit back of which nothing was begun, or says that it is begun.
+    pub fn answer_release(&self, unit: u64, is_released: bool) {
+        let mut inner = self.shared.enter();
+        inner.worker().answer_release(unit, is_released);
         inner.flush();
     }
 

@@ -14,6 +14,7 @@
 use super::callback::Callbacks;
 use super::error::ClientError;
 use crate::id::Timestamp;
+use crate::id::WriterId;
 use crate::node::{self, LinkCounts, OperationError, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -50,12 +51,31 @@ pub struct Statistics {
     pub sending: Duration,
 }
 
+/// Who is told of lost workers whose work this process is to do.
+pub(super) enum Adopt {
+    /// Nobody yet; what was told.
+    Nobody(Vec<WriterId>),
+    Told(Box<dyn FnMut(u32) + Send>),
+}
+
+impl Adopt {
+    fn hear(&mut self, writer: WriterId) {
+        match self {
+            Adopt::Nobody(heard) => heard.push(writer),
+            Adopt::Told(adopt) => adopt(writer.0),
+        }
+    }
+}
+
 /// The driver and what its events have told so far.
 pub(super) struct Inner {
     pub(super) driver: WorkerDriver,
     pub(super) welcomed: bool,
     pub(super) assigned: Option<Option<Unit>>,
     pub(super) ended: Option<Shutdown>,
+    pub(super) adopt: Adopt,
+    /// The unit that the scheduler has asked back.
+    pub(super) release: Option<u64>,
     pub(super) waited: Duration,
     callbacks: Callbacks,
     pub(super) without_work: Duration,
@@ -96,6 +116,8 @@ impl Shared {
             welcomed: false,
             assigned: None,
             ended: None,
+            adopt: Adopt::Nobody(Vec::new()),
+            release: None,
             waited: Duration::ZERO,
             callbacks: Callbacks::default(),
             without_work: Duration::ZERO,
@@ -361,6 +383,8 @@ impl Inner {
             match event {
                 WorkerEvent::Welcome => self.welcomed = true,
                 WorkerEvent::Assigned(unit) => self.assigned = Some(unit),
+                WorkerEvent::Adopt(writer) => self.adopt.hear(writer),
+                WorkerEvent::Release(unit) => self.release = Some(unit),
                 WorkerEvent::Ended(shutdown) => {
                     self.ended.get_or_insert(shutdown);
                 }

@@ -51,6 +51,7 @@ mod model;
 mod pending;
 mod registered;
 mod scope;
+mod step;
 mod table;
 mod values;
 
@@ -62,6 +63,7 @@ pub use model::{Model, ModelFile};
 pub use pending::{Answers, Outcome, Pending, Pushed};
 pub use registered::Registered;
 pub use scope::{Landed, Scope};
+pub use step::Step;
 pub use table::Table;
 pub use values::{Number, Source, Values};
 

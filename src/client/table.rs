@@ -18,9 +18,9 @@ use zerocopy::IntoBytes;
 
 /// A table of numbers of type `T`.
 pub struct Table<T> {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pool: Arc<Pool>,
-    spec: Arc<TableSpec>,
+    pub(super) spec: Arc<TableSpec>,
     /// A rule for the pulls of this handle.
     consistency: Option<Consistency>,
     number: PhantomData<T>,
@@ -123,9 +123,12 @@ impl<T: Number> Table<T> {
     /// # Errors
     /// As [`Table::pull`].
     pub fn pull_ahead(&self, keys: &KeyList, ahead: u32) -> Result<Option<Pending<Values<T>>>, ClientError> {
-        let request = Request { ahead, ..self.request(self.whole(), Some(keys.keys()), &[]) };
-        let timestamp = self.begin(|worker| match worker.may_pull_ahead(self.spec.id, ahead) {
-            true => worker.pull(node::now(), &request).map(Some),
+        self.begin_pull_ahead(&Request { ahead, ..self.request(self.whole(), Some(keys.keys()), &[]) })
+    }
+
+    pub(super) fn begin_pull_ahead(&self, request: &Request<'_>) -> Result<Option<Pending<Values<T>>>, ClientError> {
+        let timestamp = self.begin(|worker| match worker.may_pull_ahead(self.spec.id, request.ahead) {
+            true => worker.pull(node::now(), request).map(Some),
             false => Ok(None),
         })?;
         Ok(timestamp.map(|timestamp| Pending::new(&self.shared, timestamp)))
@@ -229,7 +232,7 @@ impl<T: Number> Table<T> {
     }
 
     pub(super) fn request<'a>(&self, range: KeyRange, keys: Option<Keys>, after: &'a [Timestamp]) -> Request<'a> {
-        Request { table: self.spec.id, range, keys, after, consistency: self.consistency, ahead: 0 }
+        Request { table: self.spec.id, range, keys, after, consistency: self.consistency, ahead: 0, name: None }
     }
 
     /// Keys in memory of the node's pool: the call returns before they are sent.
@@ -294,7 +297,7 @@ impl<T: Number> Table<T> {
         Ok(Pending::new(&self.shared, timestamp))
     }
 
-    fn begin_pull(&self, request: &Request<'_>) -> Result<Pending<Values<T>>, ClientError> {
+    pub(super) fn begin_pull(&self, request: &Request<'_>) -> Result<Pending<Values<T>>, ClientError> {
         let timestamp = self.begin(|worker| worker.pull(node::now(), request))?;
         Ok(Pending::new(&self.shared, timestamp))
     }
@@ -306,7 +309,10 @@ impl<T: Number> Table<T> {
     }
 
     /// Begins an operation when there is room for another one.
-    fn begin<O>(&self, begin: impl FnOnce(&mut Worker) -> Result<O, OperationError>) -> Result<O, ClientError> {
+    pub(super) fn begin<O>(
+        &self,
+        begin: impl FnOnce(&mut Worker) -> Result<O, OperationError>,
+    ) -> Result<O, ClientError> {
         let mut inner = self.shared.enter();
         inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
         inner.send(begin)

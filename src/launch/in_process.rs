@@ -271,7 +271,7 @@ mod tests {
         let shards = vec![NodeId::server(0, 0), NodeId::server(0, 1)];
         let plan = SchedulerPlan {
             cast: Cast { shards, workers: 1, replicas: 0 },
-            job: JobConfig { tables: Vec::new(), writers: 1, program: Vec::new() },
+            job: JobConfig { tables: Vec::new(), writers: 1, program: Vec::new(), survives_worker_loss: false },
             workload: Box::new(NoWork),
             load: None,
             save: None,
@@ -350,7 +350,7 @@ mod tests {
     fn schedule_and_hang(config: &NodeConfig, listening: &Listening) {
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },
-            job: JobConfig { tables: Vec::new(), writers: 1, program: Vec::new() },
+            job: JobConfig { tables: Vec::new(), writers: 1, program: Vec::new(), survives_worker_loss: false },
             workload: Box::new(NoWork),
             load: None,
             save: None,

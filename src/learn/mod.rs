@@ -20,6 +20,7 @@ pub mod metric;
 pub mod progress;
 pub mod report;
 mod score;
+mod straggler;
 pub mod summary;
 mod worker;
 mod workload;

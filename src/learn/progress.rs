@@ -44,6 +44,12 @@ pub struct Progress {
     pub bad_lines: u64,
     /// Each worker's figures.
     pub workers: BTreeMap<u32, WorkerFigures>,
+    /// Of these, the figures of nodes that were lost.
+    lost_figures: BTreeMap<u32, WorkerFigures>,
+    /// Workers whose nodes were lost, in order.
+    pub losses: Vec<Loss>,
+    /// Units that were taken back from workers that had not begun them.
+    pub units_taken_back: u64,
     /// Rows that each worker has learnt from.
     pub worker_rows: BTreeMap<u32, u64>,
     /// Training units offered, done, and in one pass if that is known.
@@ -58,6 +64,17 @@ pub struct Progress {
     pub delays: Vec<DelayInForce>,
     /// Where block proximal gradient stands.
     pub solution: Option<Solution>,
+}
+
+/// A worker's node was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The worker.
+    pub rank: u32,
+    /// What was seen of it.
+    pub reason: String,
+    /// The worker whose process has done its work since; none where nothing was left.
+    pub adopted_by: Option<u32>,
 }
 
 /// A bound on the delay, from a moment on.
@@ -91,13 +108,34 @@ impl Progress {
         self.delays.push(DelayInForce { seconds, pass: self.passes.len().max(1), delay_max });
     }
 
+    /// A worker's node is lost: who comes in its place counts its figures from nothing.
+    pub(super) fn on_lost(&mut self, worker: WriterId, reason: &str) {
+        if let Some(&figures) = self.workers.get(&worker.0) {
+            self.lost_figures.insert(worker.0, figures);
+        }
+        self.losses.push(Loss { rank: worker.0, reason: reason.to_owned(), adopted_by: None });
+    }
+
+    /// Another worker's process does a lost worker's work.
+    pub(super) fn on_adopted(&mut self, worker: WriterId, by: WriterId) {
+        if let Some(loss) = self.losses.iter_mut().rev().find(|loss| loss.rank == worker.0) {
+            loss.adopted_by = Some(by.0);
+        }
+    }
+
+    /// A unit was given back and will be offered again.
+    pub(super) fn on_taken_back(&mut self) {
+        self.units.0 = self.units.0.saturating_sub(1);
+        self.units_taken_back += 1;
+    }
+
     /// A worker told of a unit.
     ///
     /// # Errors
     /// One line when a limit is reached.
     pub(super) fn on_report(&mut self, worker: WriterId, item: &WorkItem, report: &UnitReport) -> Result<(), String> {
-        let before = self.workers.insert(worker.0, report.figures).unwrap_or_default();
-        let now = report.figures;
+        let now = self.lost_figures.get(&worker.0).map_or(report.figures, |lost| lost.plus(report.figures));
+        let before = self.workers.insert(worker.0, now).unwrap_or_default();
         self.bad_lines += report.bad_lines;
         match item {
             WorkItem::Train { pass, .. } => {

@@ -43,6 +43,26 @@ impl WorkerFigures {
         self.seconds_waiting + self.seconds_computing + self.seconds_sending + self.seconds_reading
     }
 
+    /// The figures of a node and of the one that came in its place.
+    #[must_use]
+    pub fn plus(&self, later: WorkerFigures) -> WorkerFigures {
+        WorkerFigures {
+            bytes_pushed: self.bytes_pushed + later.bytes_pushed,
+            bytes_asked: self.bytes_asked + later.bytes_asked,
+            bytes_pulled: self.bytes_pulled + later.bytes_pulled,
+            retries: self.retries + later.retries,
+            lists_named: self.lists_named + later.lists_named,
+            lists_missed: self.lists_missed + later.lists_missed,
+            links: later.links,
+            seconds_waiting: self.seconds_waiting + later.seconds_waiting,
+            seconds_sending: self.seconds_sending + later.seconds_sending,
+            seconds_without_work: self.seconds_without_work + later.seconds_without_work,
+            seconds_reading: self.seconds_reading + later.seconds_reading,
+            seconds_computing: self.seconds_computing + later.seconds_computing,
+            first_pull_at: self.first_pull_at.or(later.first_pull_at),
+        }
+    }
+
     /// The figures as they travel between the ends of units.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

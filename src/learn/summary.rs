@@ -43,6 +43,7 @@ impl Summary {
         summary.add_test(progress);
         summary.add_model(facts);
         summary.add_traffic(progress, facts);
+        summary.add_losses(progress);
         summary
     }
 
@@ -149,11 +150,13 @@ impl Summary {
         let mut each = Vec::new();
         for (rank, worker) in &progress.workers {
             let rows = progress.worker_rows.get(rank).copied().unwrap_or(0);
+            let speed = if worker.seconds() > 0.0 { rows as f64 / worker.seconds() } else { 0.0 };
             self.rows.push((
                 format!("worker {rank}"),
                 format!(
-                    "{} examples, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, sending {:.2} s, reading {:.2} s",
+                    "{} examples, {} a second, pushed {}, pulled {}, computing {:.2} s, waiting {:.2} s, sending {:.2} s, reading {:.2} s",
                     grouped(rows),
+                    grouped(speed as u64),
                     megabytes(worker.bytes_pushed),
                     megabytes(worker.bytes_pulled),
                     worker.seconds_computing,
@@ -165,6 +168,7 @@ impl Summary {
             each.push(json!({
                 "rank": rank,
                 "examples": rows,
+                "examples_per_second": speed,
                 "bytes_pushed": worker.bytes_pushed,
                 "bytes_asked": worker.bytes_asked,
                 "bytes_pulled": worker.bytes_pulled,
@@ -176,6 +180,22 @@ impl Summary {
             }));
         }
         self.fields.insert("workers".to_owned(), Value::Array(each));
+    }
+
+    /// Who was lost and who went on in its place.
+    fn add_losses(&mut self, progress: &Progress) {
+        self.fields.insert("units_taken_back".to_owned(), json!(progress.units_taken_back));
+        self.fields.insert("workers_lost".to_owned(), json!(progress.losses.len()));
+        let each = progress.losses.iter();
+        let each = each.map(|loss| json!({ "rank": loss.rank, "reason": loss.reason, "adopted_by": loss.adopted_by }));
+        self.fields.insert("losses".to_owned(), Value::Array(each.collect()));
+        for loss in &progress.losses {
+            let next = match loss.adopted_by {
+                Some(by) => format!("; its work was done by the process of worker {by}"),
+                None => String::new(),
+            };
+            self.rows.push((format!("worker {} lost", loss.rank), format!("{}{next}", loss.reason)));
+        }
     }
 
     fn add(&mut self, name: &str, value: Value, text: String) {

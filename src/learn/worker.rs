@@ -6,6 +6,11 @@
 //! each demanding what its own time demands; of none under `Sequential`, where a pull must see the push
 //! before it. Two units are kept in hand, so that the reader is not idle while the scheduler is asked. A unit is
 //! reported as done when every push of it is acknowledged.
+//!
+//! What a unit does and under which names is a function of the units before it: each minibatch is a step,
+//! named when it begins, and the rows learnt before are in the notes of each unit's account. So a worker that
+//! takes over where another was lost makes the same operations under the same names. A unit of which no
+//! minibatch has begun can be given back.
 
 use super::config::{Problem, WEIGHTS, WorkItem, minibatch_rows};
 use super::data::{LocalBatch, ReadAhead, UnitBatch, UnitProgress};
@@ -14,7 +19,7 @@ use super::error::LearnError;
 use super::logistic;
 use super::metric::{ScoreCount, Scores};
 use super::report::{SCORES_MAX, UnitReport, WorkerFigures};
-use crate::client::{ClientError, Cluster, Consistency, KeyList, Pending, Table, Unit, Values};
+use crate::client::{ClientError, Cluster, Consistency, KeyList, Pending, Step, Table, Unit, Values};
 use crate::error::Classify;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +41,17 @@ struct InFlight {
     keys: KeyList,
     weights: Pending<Values<f32>>,
     progress: UnitProgress,
-    is_test: bool,
+    bad_lines: u64,
+    /// Of a minibatch to learn from; what is only scored needs no names.
+    step: Option<Step>,
+}
+
+/// A unit in hand.
+struct InHand {
+    unit: u64,
+    item: WorkItem,
+    /// Whether a minibatch of it has begun.
+    is_begun: bool,
 }
 
 /// Runs a worker until no work is left. A failure is told to the scheduler, which ends the job.
@@ -61,16 +76,27 @@ fn problem_of(cluster: &Cluster) -> Result<Problem, LearnError> {
         .map_err(|error| LearnError::Message(format!("unreadable learning problem: {error}")))
 }
 
+/// The rows that a writer had learnt from where its work goes on, from the notes of its last account.
+fn rows_learnt(notes: &[u8]) -> Result<u64, LearnError> {
+    match <[u8; 8]>::try_from(notes) {
+        Ok(bytes) => Ok(u64::from_le_bytes(bytes)),
+        Err(_) if notes.is_empty() => Ok(0),
+        Err(_) => Err(LearnError::Message(format!("unreadable notes of a lost worker: {} bytes", notes.len()))),
+    }
+}
+
 struct Worker<'a> {
     cluster: &'a Cluster,
     table: Table<f32>,
     problem: Problem,
     train: ReadAhead,
     test: Option<ReadAhead>,
-    queue: VecDeque<(u64, WorkItem)>,
+    queue: VecDeque<InHand>,
     /// Oldest first.
     in_flight: VecDeque<InFlight>,
     report: UnitReport,
+    /// Rows that this writer has learnt from, whichever node it was on.
+    rows_learnt: u64,
     scores: Scores,
     bad_lines_told: u64,
     figures: WorkerFigures,
@@ -83,7 +109,8 @@ impl<'a> Worker<'a> {
     fn new(cluster: &'a Cluster, problem: Problem) -> Result<Worker<'a>, LearnError> {
         let thread = |source| LearnError::System { what: "start a reader thread", source };
         let minibatch = problem.minibatch;
-        let rows = move |rows_before| minibatch_rows(rows_before, minibatch);
+        let rows_learnt = rows_learnt(&cluster.resume_notes())?;
+        let rows = move |rows_before| minibatch_rows(rows_learnt + rows_before, minibatch);
         let train_files = Arc::from(problem.train_files.clone());
         let train = ReadAhead::spawn(train_files, problem.train_reader.clone(), rows).map_err(thread)?;
         let test = match problem.test_files.is_empty() {
@@ -102,6 +129,7 @@ impl<'a> Worker<'a> {
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
             report: UnitReport::default(),
+            rows_learnt,
             scores: Scores::default(),
             bad_lines_told: 0,
             figures: WorkerFigures::default(),
@@ -113,7 +141,8 @@ impl<'a> Worker<'a> {
     fn run(&mut self) -> Result<(), LearnError> {
         loop {
             self.top_up()?;
-            match self.queue.front().cloned() {
+            self.give_back();
+            match self.queue.front().map(|front| (front.unit, &front.item)) {
                 Some((unit, WorkItem::EndTraining | WorkItem::Solve)) => self.end_training(unit)?,
                 Some((_, WorkItem::Train { .. } | WorkItem::Test { .. })) => self.advance()?,
                 None if self.done => return Ok(()),
@@ -153,8 +182,21 @@ impl<'a> Worker<'a> {
             (WorkItem::Solve, _) => return Err(LearnError::Message("a unit of another algorithm".into())),
             (WorkItem::EndTraining, _) => {}
         }
-        self.queue.push_back((id, item));
+        self.queue.push_back(InHand { unit: id, item, is_begun: false });
         Ok(())
+    }
+
+    /// Gives the last unit in hand back if the scheduler wants it for another worker and nothing of it has begun.
+    fn give_back(&mut self) {
+        let Some(unit) = self.cluster.asked_back() else { return };
+        let is_free =
+            |last: &InHand| last.unit == unit && !last.is_begun && matches!(last.item, WorkItem::Train { .. });
+        let is_released = self.queue.back().is_some_and(is_free);
+        if is_released {
+            self.queue.pop_back();
+            self.train.cancel(unit);
+        }
+        self.cluster.answer_release(unit, is_released);
     }
 
     /// Works on the oldest minibatch in flight, or reads the next one and asks for its weights.
@@ -163,11 +205,15 @@ impl<'a> Worker<'a> {
             return self.complete_oldest();
         }
         let is_test = self.reads_test();
-        match self.receive(is_test)? {
-            Some(next) => self.begin(next, is_test),
-            // Nothing is read yet: meanwhile work on what is in flight.
-            None => self.complete_oldest(),
-        }
+        // Nothing is read yet: meanwhile work on what is in flight.
+        let Some(next) = self.receive(is_test)? else { return self.complete_oldest() };
+        let Some(held) = self.queue.iter_mut().find(|held| held.unit == next.unit) else {
+            // Of a unit that was given back.
+            self.bad_lines_told = self.bad_lines_told.max(next.bad_lines);
+            return Ok(());
+        };
+        held.is_begun = true;
+        self.begin(next, is_test)
     }
 
     /// How many minibatches may be in flight while one is computed.
@@ -182,8 +228,8 @@ impl<'a> Worker<'a> {
     /// Whether the reader's next rows are test rows: those of the first unit that is not read to its end.
     fn reads_test(&self) -> bool {
         let is_read = |unit: u64| self.in_flight.iter().any(|ahead| ahead.unit == unit && ahead.progress.is_last);
-        let mut ahead = self.queue.iter().filter(|(unit, _)| !is_read(*unit));
-        matches!(ahead.next(), Some((_, WorkItem::Test { .. })))
+        let mut ahead = self.queue.iter().filter(|held| !is_read(held.unit));
+        matches!(ahead.next(), Some(InHand { item: WorkItem::Test { .. }, .. }))
     }
 
     /// The next minibatch. Does not wait while something is in flight that could be worked on.
@@ -200,21 +246,27 @@ impl<'a> Worker<'a> {
 
     fn begin(&mut self, next: UnitBatch, is_test: bool) -> Result<(), LearnError> {
         let mut batch = next.batch;
-        self.report.bad_lines += next.bad_lines.saturating_sub(self.bad_lines_told);
+        let bad_lines = next.bad_lines.saturating_sub(self.bad_lines_told);
         self.bad_lines_told = self.bad_lines_told.max(next.bad_lines);
         let mut keys = std::mem::take(&mut batch.unique);
         keys.extend(self.problem.bias_key);
         let keys = KeyList::new(keys)?;
+        // A minibatch that is scored ends no time, and neither do those before it.
+        let step = (!is_test).then(|| self.table.begin_step());
         let weights = loop {
-            // A minibatch that is scored ends no time, and neither do those before it.
-            let ahead = if is_test { 0 } else { self.in_flight.len() };
-            match self.table.pull_ahead(&keys, u32::try_from(ahead).unwrap_or(u32::MAX))? {
+            let ahead = u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX);
+            let begun = match &step {
+                Some(step) => self.table.pull_step(step, &keys, ahead)?,
+                None => self.table.pull_ahead(&keys, 0)?,
+            };
+            match begun {
                 Some(weights) => break weights,
                 // The delay has become shorter.
                 None => self.complete_oldest()?,
             }
         };
-        self.in_flight.push_back(InFlight { unit: next.unit, batch, keys, weights, progress: next.progress, is_test });
+        let (unit, progress) = (next.unit, next.progress);
+        self.in_flight.push_back(InFlight { unit, batch, keys, weights, progress, bad_lines, step });
         Ok(())
     }
 
@@ -227,24 +279,25 @@ impl<'a> Worker<'a> {
 
     /// Waits for the weights, learns from the rows or scores them, and reports the unit at its end.
     fn complete(&mut self, in_flight: InFlight) -> Result<(), LearnError> {
-        let InFlight { unit, batch, keys, weights, progress, is_test } = in_flight;
-        let weights = weights.wait()?;
+        let InFlight { unit, batch, keys, weights, progress, bad_lines, step } = in_flight;
+        let (weights, is_test) = (weights.wait()?, step.is_none());
+        self.report.bad_lines += bad_lines;
         if self.figures.first_pull_at.is_none() {
             let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             self.figures.first_pull_at = since_1970.ok().map(|elapsed| elapsed.as_secs_f64());
         }
-        if is_test {
-            self.score(&batch, &weights);
-        } else {
-            self.learn(&batch, &keys, &weights)?;
+        match step {
+            Some(step) => self.learn(step, &batch, &keys, &weights)?,
+            None => self.score(&batch, &weights),
         }
         let reader = if is_test { self.test.as_ref().unwrap_or(&self.train) } else { &self.train };
         reader.recycle(batch);
         if progress.is_last { self.end_unit(unit, progress) } else { Ok(()) }
     }
 
-    fn learn(&mut self, batch: &LocalBatch, keys: &KeyList, weights: &[f32]) -> Result<(), LearnError> {
+    fn learn(&mut self, step: Step, batch: &LocalBatch, keys: &KeyList, weights: &[f32]) -> Result<(), LearnError> {
         if batch.row_count() == 0 {
+            self.table.skip_step(step);
             return Ok(());
         }
         let start = Instant::now();
@@ -252,9 +305,10 @@ impl<'a> Worker<'a> {
         self.report.loss_sum += logistic::gradient(batch, self.problem.bias_key.is_some(), weights, &mut gradient);
         self.figures.seconds_computing += start.elapsed().as_secs_f64();
         self.report.rows += batch.row_count() as u64;
+        self.rows_learnt += batch.row_count() as u64;
         // The driver keeps the push until it is acknowledged; `settle` waits for all of them.
-        drop(self.table.push(keys, gradient)?);
-        self.table.tick()?;
+        drop(self.table.push_step(&step, keys, gradient)?);
+        self.table.end_step(step)?;
         if self.problem.reports_figures && self.told_at.elapsed() >= FIGURES_INTERVAL {
             self.told_at = Instant::now();
             let figures = self.figures();
@@ -286,18 +340,20 @@ impl<'a> Worker<'a> {
         self.cluster.settle()?;
         let mut report = std::mem::take(&mut self.report);
         let scores = std::mem::take(&mut self.scores);
-        if self.queue.front().is_some_and(|(_, item)| matches!(item, WorkItem::Test { .. })) {
+        if matches!(self.queue.front(), Some(InHand { item: WorkItem::Test { .. }, .. })) {
             (report.loss_sum, report.probability_sum) = scores.sums();
         }
         let counts: Vec<ScoreCount> = scores.counts().collect();
         let mut parts = counts.chunks(SCORES_MAX).peekable();
         while let Some(part) = parts.next_if(|part| part.len() == SCORES_MAX) {
             let part = UnitReport { scores: part.to_vec(), figures: self.figures(), ..UnitReport::default() };
-            self.cluster.unit_done(unit, part.encode());
+            self.cluster.unit_part(unit, part.encode());
         }
         report.scores = parts.next().map_or(Vec::new(), <[ScoreCount]>::to_vec);
         (report.last, report.ended_rows, report.figures) = (true, progress.rows_total, self.figures());
-        self.cluster.unit_done(unit, report.encode());
+        let next = self.in_flight.front().and_then(|later| later.step.as_ref());
+        let notes = self.rows_learnt.to_le_bytes().to_vec();
+        self.cluster.unit_done_before(unit, report.encode(), next, notes);
         self.queue.pop_front();
         Ok(())
     }

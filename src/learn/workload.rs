@@ -5,15 +5,19 @@
 //! [`WorkItem::Solve`]; the test begins when every worker has done that. Under `Sequential`
 //! unit `i` of a file belongs to writer `i mod W`, whoever asks first, so that what a writer learns
 //! depends on the data and the number of writers alone.
+//!
+//! A worker whose node is lost keeps its open units: they are done again under its name. Under `Sequential`
+//! it then goes on as before; otherwise it gets no further ones.
 
 use super::config::WorkItem;
 use super::data::{UnitCursor, UnitPlan};
 use super::progress::Progress;
 use super::report::{UnitReport, WorkerFigures};
+use super::straggler::Stragglers;
 use crate::client::{DelayPolicy, Offer, Shutdown, Unit, Workload};
 use crate::error::ExitCode;
 use crate::id::{TableId, WriterId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a writer stands in the passes.
@@ -35,6 +39,14 @@ enum Stage {
     Ending(bool),
 }
 
+/// A unit that a worker was given and has not finished.
+struct Open {
+    writer: WriterId,
+    item: WorkItem,
+    /// Accounts of parts of it, which count when the last is there.
+    parts: Vec<UnitReport>,
+}
+
 /// The pool of work of one training job.
 pub struct TrainWorkload {
     train: UnitPlan,
@@ -45,7 +57,13 @@ pub struct TrainWorkload {
     places: Vec<Place>,
     stages: Vec<Stage>,
     test_cursor: UnitCursor,
-    open: BTreeMap<u64, (WriterId, WorkItem)>,
+    open: BTreeMap<u64, Open>,
+    /// Units that workers gave back.
+    returned: VecDeque<WorkItem>,
+    stragglers: Option<Stragglers>,
+    /// Workers that do only what is open.
+    left: BTreeSet<WriterId>,
+    sequential: bool,
     next_unit: u64,
     stopped: bool,
     delay: DelayPolicy,
@@ -75,6 +93,10 @@ impl TrainWorkload {
             stages: vec![Stage::Training; workers],
             test_cursor: UnitCursor::default(),
             open: BTreeMap::new(),
+            returned: VecDeque::new(),
+            stragglers: None,
+            left: BTreeSet::new(),
+            sequential,
             next_unit: 0,
             stopped: false,
             delay: DelayPolicy::Fixed(0),
@@ -95,6 +117,25 @@ impl TrainWorkload {
         TrainWorkload { solves: true, ..self }
     }
 
+    /// The same pool, that takes units back from workers that have not begun them. A worker that waits for one
+    /// ends no times, so this is for tables where nobody waits for others.
+    #[must_use]
+    pub fn with_stragglers(self) -> TrainWorkload {
+        TrainWorkload { stragglers: Some(Stragglers::default()), ..self }
+    }
+
+    /// Training units that workers hold, in the order in which they were given.
+    fn held(&self) -> Vec<(WriterId, u64)> {
+        let is_held = |open: &Open| matches!(open.item, WorkItem::Train { .. }) && !self.left.contains(&open.writer);
+        self.open.iter().filter(|(_, open)| is_held(open)).map(|(&unit, open)| (open.writer, unit)).collect()
+    }
+
+    /// Whether a worker without a unit should wait for one that another gives back.
+    fn waits_for_others(&mut self, worker: WriterId) -> bool {
+        let held = self.held();
+        !self.stopped && self.stragglers.as_mut().is_some_and(|stragglers| stragglers.waits(worker, &held))
+    }
+
     /// Chooses the delay by a worker's latest figures and by what is done.
     fn choose_delay(&mut self, worker: WriterId, now: WorkerFigures) {
         let before = self.told.insert(worker, now).unwrap_or_default();
@@ -112,6 +153,12 @@ impl TrainWorkload {
 
     /// The writer's next training unit.
     fn next_training(&mut self, writer: WriterId) -> Option<WorkItem> {
+        if self.left.contains(&writer) {
+            return None;
+        }
+        if let Some(item) = self.returned.pop_front().filter(|_| !self.stopped) {
+            return Some(item);
+        }
         let count = self.places.len();
         let index = writer.0 as usize % count;
         let place = &mut self.places[index];
@@ -139,6 +186,9 @@ impl TrainWorkload {
             if let Some(item) = self.next_training(writer) {
                 return Ok(item);
             }
+            if !self.left.contains(&writer) && self.waits_for_others(writer) {
+                return Err(Offer::Wait);
+            }
             if self.solves {
                 self.stages[worker] = Stage::Solving;
                 return Ok(WorkItem::Solve);
@@ -148,29 +198,44 @@ impl TrainWorkload {
             self.stages[worker] = Stage::Ending(false);
             return Ok(WorkItem::EndTraining);
         }
+        if self.left.contains(&writer) && self.stages[worker] == Stage::Ending(true) {
+            return Err(Offer::Finished);
+        }
         if self.stages.iter().any(|stage| *stage != Stage::Ending(true)) {
             return Err(Offer::Wait);
         }
         let source = if self.stopped { None } else { self.test.next_unit(&mut self.test_cursor) };
         match source {
             Some(source) => Ok(WorkItem::Test { source }),
-            None if self.open.values().any(|(owner, _)| *owner == writer) => Err(Offer::Wait),
+            None if self.open.values().any(|open| open.writer == writer) => Err(Offer::Wait),
             None => Err(Offer::Finished),
         }
     }
 
-    fn end_unit(&mut self, writer: WriterId, item: &WorkItem, ended_rows: Option<u64>) {
-        match (item, ended_rows) {
+    /// A unit is done, and all its accounts are there.
+    fn end_unit(&mut self, unit: u64, Open { writer, item, parts }: &Open) -> Result<(), Shutdown> {
+        for report in parts {
+            self.figures()
+                .on_report(*writer, item, report)
+                .map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })?;
+            self.choose_delay(*writer, report.figures);
+        }
+        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, false));
+        match (item, parts.last().and_then(|report| report.ended_rows)) {
             (WorkItem::EndTraining, _) => self.stages[writer.0 as usize] = Stage::Ending(true),
             (WorkItem::Train { source, .. }, Some(rows)) => self.train.on_ended(source.file(), rows),
             (WorkItem::Test { source }, Some(rows)) => self.test.on_ended(source.file(), rows),
             _ => {}
         }
+        Ok(())
     }
 }
 
 impl Workload for TrainWorkload {
     fn next(&mut self, worker: WriterId) -> Offer {
+        if let Some(stragglers) = &mut self.stragglers {
+            stragglers.on_asks(worker);
+        }
         let item = match self.next_item(worker) {
             Ok(item) => item,
             Err(offer) => return offer,
@@ -182,7 +247,7 @@ impl Workload for TrainWorkload {
         let id = self.next_unit;
         self.next_unit += 1;
         self.figures().on_offered(&item, self.train.unit_count());
-        self.open.insert(id, (worker, item));
+        self.open.insert(id, Open { writer: worker, item, parts: Vec::new() });
         Offer::Unit(Unit { id, payload })
     }
 
@@ -191,16 +256,43 @@ impl Workload for TrainWorkload {
             exit_code: ExitCode::BadInput as u8,
             message: format!("worker {}: {reason}; run the same release on every node", worker.0),
         })?;
-        let Some((_, item)) = self.open.get(&unit).cloned() else { return Ok(()) };
-        self.figures()
-            .on_report(worker, &item, &report)
-            .map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })?;
-        self.choose_delay(worker, report.figures);
-        if report.last {
-            self.open.remove(&unit);
-            self.end_unit(worker, &item, report.ended_rows);
+        let is_last = report.last;
+        let Some(open) = self.open.get_mut(&unit) else { return Ok(()) };
+        open.parts.push(report);
+        if is_last {
+            let open = self.open.remove(&unit);
+            open.map_or(Ok(()), |open| self.end_unit(unit, &open))?;
         }
         Ok(())
+    }
+
+    fn lost(&mut self, worker: WriterId, reason: &str, is_adopted: bool) {
+        self.told.remove(&worker);
+        if !self.sequential || !is_adopted {
+            self.left.insert(worker);
+        }
+        for (&unit, open) in self.open.iter_mut().filter(|(_, open)| open.writer == worker) {
+            open.parts.clear();
+            self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, true));
+        }
+        self.figures().on_lost(worker, reason);
+    }
+
+    fn adopted(&mut self, worker: WriterId, by: WriterId) {
+        self.figures().on_adopted(worker, by);
+    }
+
+    fn take_back(&mut self) -> Option<(WriterId, u64)> {
+        let held = self.held();
+        self.stragglers.as_mut()?.next(&held)
+    }
+
+    fn released(&mut self, _worker: WriterId, unit: u64, is_released: bool) {
+        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, !is_released));
+        if let Some(Open { item, .. }) = is_released.then(|| self.open.remove(&unit)).flatten() {
+            self.figures().on_taken_back();
+            self.returned.push_back(item);
+        }
     }
 
     fn progress(&mut self, worker: WriterId, report: &[u8]) {

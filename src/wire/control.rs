@@ -7,6 +7,7 @@
 use super::error::WireError;
 use super::frame::{RxFrame, TxFrame};
 use super::header::{Header, Kind};
+use super::resume::ResumePoint;
 use super::table_spec::TableSpec;
 use crate::id::{NodeId, TableId, Time, WriterId};
 use crate::keyspace::{KeyRange, Partition};
@@ -33,6 +34,8 @@ pub struct JobConfig {
     pub writers: u32,
     /// What the learning program wants its workers to know; opaque here.
     pub program: Vec<u8>,
+    /// Whether the work of a worker that is lost is done by others, and the job goes on.
+    pub survives_worker_loss: bool,
 }
 
 /// A piece of work for one worker; what is in it is the learning program's business.
@@ -173,6 +176,8 @@ pub enum ControlMessage {
         partition: Partition,
         /// Every shard of the job.
         servers: Vec<NodeInfo>,
+        /// To a worker: where its writer's work goes on.
+        resume: ResumePoint,
     },
     /// Node to scheduler and back: still here.
     Heartbeat,
@@ -181,7 +186,7 @@ pub enum ControlMessage {
         /// Counts this worker's questions.
         sequence: u64,
     },
-    /// Worker to scheduler: a unit is done, and every push of it acknowledged.
+    /// Worker to scheduler: a unit is done, and every push of it acknowledged; or an account of a part of it.
     UnitDone {
         /// Counts this worker's accounts.
         sequence: u64,
@@ -189,6 +194,8 @@ pub enum ControlMessage {
         unit: u64,
         /// The learning program's account of it.
         report: Vec<u8>,
+        /// Where the writer's work goes on; none where other parts of the account follow.
+        resume: Option<ResumePoint>,
     },
     /// Scheduler to worker: the account was heard.
     UnitDoneHeard {
@@ -256,6 +263,26 @@ pub enum ControlMessage {
         sequence: u64,
         /// The table.
         table: TableId,
+    },
+    /// Scheduler to worker: do also the work of this writer, whose node is lost, as a node of its own. Said
+    /// again until that node registers.
+    Adopt {
+        /// Whose work.
+        writer: WriterId,
+        /// Counts the losses of that writer's node.
+        turn: u32,
+    },
+    /// Scheduler to worker: give this unit back unless it is begun. Said again until answered.
+    Release {
+        /// The unit.
+        unit: u64,
+    },
+    /// Worker to scheduler: answer to `Release`.
+    Released {
+        /// The unit.
+        unit: u64,
+        /// Whether it was given back; otherwise it is begun, or done.
+        is_released: bool,
     },
 }
 

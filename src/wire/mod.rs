@@ -24,6 +24,7 @@ mod header;
 mod own_filter;
 mod pieces;
 mod raw_header;
+mod resume;
 mod table_spec;
 mod user_update;
 
@@ -43,5 +44,6 @@ pub use header::{Flags, Header, Kind, Status};
 pub use own_filter::OwnFilter;
 pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};
+pub use resume::{ResumePoint, TableResume};
 pub use table_spec::{Adagrad, Adam, BlockProx, Consistency, Ftrl, Layout, Prox, Sgd, TableSpec, UpdateFunction};
 pub use user_update::{FunctionName, USER_PARAMETERS, UserUpdate};

@@ -55,7 +55,7 @@ impl Job {
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },
-            job: JobConfig { tables, writers: 1, program: Vec::new() },
+            job: JobConfig { tables, writers: 1, program: Vec::new(), survives_worker_loss: false },
             workload: Box::new(NoWork),
             load: None,
             save: None,

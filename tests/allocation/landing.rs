@@ -9,7 +9,7 @@ use parashard::memory::{Landing, Pool, RxBuf, TxBuf, take_copied_bytes, take_gat
 use parashard::node::{JobConfig, Keys, Layout, Request, TableSpec, Worker};
 use parashard::protocol::server::Server;
 use parashard::protocol::{Identity, Input, Machine, Output};
-use parashard::wire::{ControlMessage, Kind, NodeInfo, RxFrame, Target, TxFrame};
+use parashard::wire::{ControlMessage, Kind, NodeInfo, ResumePoint, RxFrame, Target, TxFrame};
 
 const JOB: JobId = JobId(3);
 const SHARD: NodeId = NodeId::server(0, 0);
@@ -49,9 +49,10 @@ impl Machines {
             worker.land_in(&Pool::unbounded(), 1);
         }
         let welcome = ControlMessage::Welcome {
-            config: JobConfig { tables: vec![spec], writers: 1, program: Vec::new() },
+            config: JobConfig { tables: vec![spec], writers: 1, program: Vec::new(), survives_worker_loss: false },
             partition: HashRing::even(&[SHARD]).partition(Epoch(1), 0),
             servers: vec![NodeInfo { node: SHARD, address: host(), host: host() }],
+            resume: ResumePoint::default(),
         };
         let mut frame = welcome.to_frame(NodeId::SCHEDULER);
         (frame.header.job, frame.header.term, frame.header.epoch) = (JOB, Term(1), Epoch(1));

@@ -57,11 +57,12 @@ impl Job {
             links: LinkSettings::default(),
             placement: parashard::node::Placement::default(),
             functions,
+            push_filters: parashard::client::PushFilters::default(),
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {
             cast: Cast { shards, workers, replicas: 0 },
-            job: JobConfig { tables, writers: workers, program: Vec::new() },
+            job: JobConfig { tables, writers: workers, program: Vec::new(), survives_worker_loss: false },
             workload: Box::new(NoWork),
             load: None,
             save: None,

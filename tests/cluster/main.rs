@@ -24,3 +24,4 @@ mod signal;
 mod stranger;
 mod streamed;
 mod train;
+mod worker_loss;

@@ -114,6 +114,7 @@ impl Program {
                 self.asked = false;
             }
             WorkerEvent::Assigned(None) => self.no_more_units = true,
+            WorkerEvent::Adopt(_) | WorkerEvent::Release(_) => panic!("{}: nobody is lost here", self.writer),
             WorkerEvent::Ended(shutdown) => {
                 assert!(self.ended.is_none(), "{}: the end was told twice", self.writer);
                 self.ended = Some(shutdown);

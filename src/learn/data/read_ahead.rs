@@ -3,6 +3,9 @@
 //! Units go in by one channel, batches come out by a bounded one and go back empty by a third: a
 //! fixed number of batches is in flight, so the thread waits when it is too far ahead. Errors
 //! travel with the batches, in their place. Dropping the handle ends the thread.
+//!
+//! The rows of a batch depend on the rows before it. A unit that is cancelled counts for nothing, so that what
+//! comes after it is cut as if it had never been.
 
 use super::ReaderConfig;
 use super::batch::LocalBatch;
@@ -11,8 +14,9 @@ use super::file::DataFile;
 use super::reader::{UnitProgress, UnitReader};
 use super::unit::UnitSource;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,6 +42,7 @@ pub struct ReadAhead {
     units: Option<Sender<(u64, UnitSource)>>,
     batches: Option<Receiver<Result<UnitBatch, DataError>>>,
     empty: Sender<LocalBatch>,
+    cancelled: Arc<Mutex<BTreeSet<u64>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,10 +61,12 @@ impl ReadAhead {
         let (batches_out, batches) = bounded(BATCHES_AHEAD);
         let (empty, empty_in) = unbounded();
         let reader = UnitReader::new(files, config);
+        let cancelled = Arc::default();
+        let is_cancelled = Cancelled(Arc::clone(&cancelled));
         let thread = std::thread::Builder::new()
             .name("read-ahead".into())
-            .spawn(move || run(reader, batch_rows, &units_in, &batches_out, &empty_in))?;
-        Ok(ReadAhead { units: Some(units), batches: Some(batches), empty, thread: Some(thread) })
+            .spawn(move || run(reader, batch_rows, (&units_in, &is_cancelled), &batches_out, &empty_in))?;
+        Ok(ReadAhead { units: Some(units), batches: Some(batches), empty, cancelled, thread: Some(thread) })
     }
 
     /// Gives the thread a unit to read after those it has.
@@ -68,6 +75,11 @@ impl ReadAhead {
             // The thread ends only with this handle, or by a panic that `receive` tells of.
             let _ = units.send((unit, source));
         }
+    }
+
+    /// Takes the unit back that was submitted last. Batches of it may still come, and are to be dropped.
+    pub fn cancel(&self, unit: u64) {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(unit);
     }
 
     /// Waits for the next batch. After an error the unit is over, and the next one comes.
@@ -111,6 +123,19 @@ impl Drop for ReadAhead {
     }
 }
 
+/// The units that the learner does not want any more.
+struct Cancelled(Arc<Mutex<BTreeSet<u64>>>);
+
+impl Cancelled {
+    fn has(&self, unit: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&unit)
+    }
+
+    fn forget(&self, unit: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
+    }
+}
+
 #[cold]
 fn ended() -> DataError {
     DataError::Unit { unit: "of a reader thread that has ended".into() }
@@ -119,14 +144,21 @@ fn ended() -> DataError {
 fn run(
     mut reader: UnitReader,
     batch_rows: impl Fn(u64) -> usize,
-    units: &Receiver<(u64, UnitSource)>,
+    (units, cancelled): (&Receiver<(u64, UnitSource)>, &Cancelled),
     batches: &Sender<Result<UnitBatch, DataError>>,
     empty: &Receiver<LocalBatch>,
 ) {
     let mut rows_before = 0;
+    // The unit before, and the rows before it.
+    let mut last: Option<(u64, u64)> = None;
     for (unit, source) in units {
+        if let Some((last, rows)) = last.filter(|&(last, _)| cancelled.has(last)) {
+            rows_before = rows;
+            cancelled.forget(last);
+        }
+        last = Some((unit, rows_before));
         let mut begun = reader.begin_unit(&source);
-        loop {
+        while !cancelled.has(unit) {
             let delivery = begun.and_then(|()| {
                 let mut batch = empty.try_recv().unwrap_or_default();
                 let progress = reader.read_local(batch_rows(rows_before).max(1), &mut batch)?;

@@ -71,6 +71,20 @@ impl Delays {
         }
     }
 
+    /// A worker's node is lost: who comes in its place has heard nothing.
+    pub(super) fn forget(&mut self, worker: NodeId) {
+        self.tables.iter_mut().for_each(|own| own.heard.retain(|&heard, _| heard != worker));
+    }
+
+    /// Declares tables with the delays of now, for a worker that joins.
+    pub(super) fn put_into(&self, tables: &mut [TableSpec]) {
+        for own in &self.tables {
+            if let Some(spec) = tables.iter_mut().find(|spec| spec.id == own.table) {
+                spec.consistency = Consistency::BoundedDelay { delay_max: own.latest().1 };
+            }
+        }
+    }
+
     /// What a worker has not heard yet.
     fn unheard(&self, worker: NodeId) -> Vec<ControlMessage> {
         let changed = self.tables.iter().map(|own| (own, own.latest()));

@@ -11,10 +11,12 @@
 //! `nodes` watches nodes, `work` hands out units and tasks, `delay` changes delays, as a `delay_policy`
 //! wants, `writers` are decisions about those that are gone, `ending` ends.
 
+mod adoption;
 mod delay;
 mod delay_policy;
 mod ending;
 mod nodes;
+mod release;
 mod work;
 mod writers;
 
@@ -26,6 +28,7 @@ use crate::id::{Epoch, Nanos, NodeId, Term};
 use crate::keyspace::{HashRing, Partition};
 use crate::limit;
 use crate::wire::{ControlMessage, JobConfig, Kind, NodeInfo, RxFrame, Shutdown, TaskReply};
+use adoption::Adoptions;
 use delay::Delays;
 use nodes::Node;
 use std::collections::{BTreeMap, VecDeque};
@@ -78,6 +81,7 @@ pub struct Scheduler {
     accounts: BTreeMap<NodeId, Account>,
     delays: Delays,
     decisions: Decisions,
+    adoptions: Adoptions,
     tasks: BTreeMap<NodeId, OpenTask>,
     task_sequence: u64,
     start_deadline: Nanos,
@@ -97,6 +101,7 @@ impl Scheduler {
             identity,
             delays: Delays::new(&job.tables),
             decisions: Decisions::default(),
+            adoptions: Adoptions::default(),
             job,
             partition: HashRing::even(&cast.shards).partition(identity.epoch, cast.replicas),
             nodes: nodes.collect(),
@@ -137,6 +142,9 @@ impl Scheduler {
             return;
         }
         let Ok(message) = ControlMessage::from_frame(frame) else { return };
+        if self.is_given_up(from, frame.header.incarnation) {
+            return;
+        }
         let Some(node) = self.nodes.get_mut(&from) else { return };
         node.on_heard(now);
         if self.ending.is_some() {
@@ -147,9 +155,10 @@ impl Scheduler {
             ControlMessage::Register(info) => self.on_register(from, info, frame.header.incarnation),
             ControlMessage::Heartbeat => self.say(from, &ControlMessage::Heartbeat),
             ControlMessage::NextUnit { sequence } => self.on_next_unit(from, sequence),
-            ControlMessage::UnitDone { sequence, unit, report } => {
-                self.on_unit_done(now, from, sequence, unit, &report);
+            ControlMessage::UnitDone { sequence, unit, report, resume } => {
+                self.on_unit_done(now, from, sequence, (unit, &report, resume));
             }
+            ControlMessage::Released { unit, is_released } => self.on_released(from, unit, is_released),
             ControlMessage::Progress { report } => {
                 self.workload.progress(crate::id::WriterId(from.rank()), &report);
                 self.check_delays();
@@ -179,11 +188,15 @@ impl Scheduler {
     }
 
     fn lose(&mut self, now: Nanos, node: NodeId, reason: &str) {
+        if self.survive(now, node, reason) {
+            return;
+        }
         if let Some(lost) = self.nodes.get_mut(&node).filter(|node| !node.is_connected()) {
             lost.said_goodbye = true;
         }
         let why = match node.role() {
             Some(crate::id::Role::Server) => "its part of the model has no replica",
+            _ if self.job.survives_worker_loss => "no worker is left to take its work over",
             _ => "its part of the work cannot be given to another",
         };
         let message = format!("{node} is lost: {reason}; the job ends, for {why}");
@@ -214,6 +227,8 @@ impl Machine for Scheduler {
             self.repeat_tasks();
             self.repeat_delays();
             self.repeat_decisions();
+            self.check_adoptions(now);
+            self.repeat_releases();
         }
         self.check_ending(now);
     }

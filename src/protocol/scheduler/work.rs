@@ -4,7 +4,8 @@
 use super::{Scheduler, SchedulerEvent};
 use crate::id::{Nanos, NodeId, Role, TableId, WriterId};
 use crate::protocol::machine::Output;
-use crate::wire::{Assignment, ControlMessage, Shutdown, Task, TaskReply, Unit};
+use crate::wire::{Assignment, ControlMessage, ResumePoint, Shutdown, Task, TaskReply, Unit};
+use std::collections::VecDeque;
 
 /// The workload's answer to a worker that asks for work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub trait Workload: Send {
     /// The next unit for this worker.
     fn next(&mut self, worker: WriterId) -> Offer;
 
-    /// A worker has finished a unit; `report` is the learning program's own account.
+    /// A worker has finished a unit or a part of it; `report` is the learning program's own account.
     ///
     /// # Errors
     /// When the report is unreadable or the job cannot go on; the job then ends so.
@@ -31,6 +32,22 @@ pub trait Workload: Send {
 
     /// A worker's latest figures.
     fn progress(&mut self, worker: WriterId, report: &[u8]);
+
+    /// A worker's node is lost; reports of parts of units that it had not finished are void. Its open units are
+    /// done again under its name unless nothing is left for it: then `is_adopted` is false.
+    fn lost(&mut self, _worker: WriterId, _reason: &str, _is_adopted: bool) {}
+
+    /// The process of the worker `by` does a lost worker's work from now on.
+    fn adopted(&mut self, _worker: WriterId, _by: WriterId) {}
+
+    /// A unit that a worker was given, has perhaps not begun, and that another waits for. Asked whenever
+    /// something was told, until there is none; each unit is asked back once.
+    fn take_back(&mut self) -> Option<(WriterId, u64)> {
+        None
+    }
+
+    /// Whether a worker has given a unit back: it may be offered again, and has not been begun.
+    fn released(&mut self, _worker: WriterId, _unit: u64, _is_released: bool) {}
 
     /// Offer no more work: the job was asked to stop.
     fn stop(&mut self);
@@ -57,8 +74,32 @@ pub(super) struct Question {
 pub(super) struct Account {
     /// Sequence number of the last account, which is their number.
     heard: u64,
-    /// Units given to the worker.
-    given: u64,
+    /// Units that the worker was given and has not finished, in order.
+    pub(super) open: VecDeque<Unit>,
+    /// Of these, how many its present node was not given yet.
+    untold: usize,
+    /// Where the writer's work goes on behind the last finished unit.
+    pub(super) resume: ResumePoint,
+    /// The unit that it was asked to give back.
+    pub(super) release: Option<u64>,
+}
+
+impl Account {
+    /// Another node takes the writer's place.
+    pub(super) fn begin_again(&mut self) {
+        (self.heard, self.untold, self.release) = (0, self.open.len(), None);
+    }
+
+    /// Whether the writer's present node was given all open units, and this is one of them.
+    pub(super) fn has_told(&self, unit: u64) -> bool {
+        self.untold == 0 && self.open.iter().any(|open| open.id == unit)
+    }
+
+    /// The next of the open units that the writer's present node was not given.
+    fn next_untold(&mut self) -> Option<Unit> {
+        self.untold = self.untold.checked_sub(1)?;
+        self.open.get(self.open.len() - self.untold - 1).cloned()
+    }
 }
 
 /// The task that a shard is busy with.
@@ -125,13 +166,23 @@ impl Scheduler {
     }
 
     /// Takes an account once, in order; one that came too early is said again by the worker.
-    pub(super) fn on_unit_done(&mut self, now: Nanos, from: NodeId, sequence: u64, unit: u64, report: &[u8]) {
+    pub(super) fn on_unit_done(
+        &mut self,
+        now: Nanos,
+        from: NodeId,
+        sequence: u64,
+        (unit, report, resume): (u64, &[u8], Option<ResumePoint>),
+    ) {
         if from.role() != Some(Role::Worker) {
             return;
         }
         let account = self.accounts.entry(from).or_default();
         if sequence == account.heard + 1 {
             account.heard = sequence;
+            if let Some(resume) = resume {
+                account.open.retain(|open| open.id != unit);
+                account.resume = resume;
+            }
             if let Err(shutdown) = self.workload.finished(WriterId(from.rank()), unit, report) {
                 self.end(now, shutdown);
                 return;
@@ -144,41 +195,52 @@ impl Scheduler {
     }
 
     /// Answers every worker that waits and can be given something.
-    fn answer_questions(&mut self) {
+    pub(super) fn answer_questions(&mut self) {
         if !self.working || self.ending.is_some() {
             return;
         }
         let open: Vec<_> = self.questions.iter().filter(|(_, question)| question.answer.is_none()).collect();
         let open: Vec<_> = open.into_iter().map(|(&node, question)| (node, question.sequence)).collect();
         for (node, sequence) in open {
-            let assignment = match self.workload.next(WriterId(node.rank())) {
-                Offer::Unit(unit) => {
-                    self.accounts.entry(node).or_default().given += 1;
-                    Assignment::Unit(unit)
-                }
-                Offer::Finished => Assignment::Finished,
-                Offer::Wait => continue,
-            };
+            let Some(assignment) = self.assign(node) else { continue };
             if let Some(question) = self.questions.get_mut(&node) {
                 question.answer = Some(assignment.clone());
             }
             self.say(node, &ControlMessage::Assigned { sequence, assignment });
         }
         self.check_work_finished();
+        self.take_units_back();
+    }
+
+    /// What a worker is to do next, if that is known: first what was open when its former node was lost.
+    fn assign(&mut self, node: NodeId) -> Option<Assignment> {
+        let account = self.accounts.entry(node).or_default();
+        if let Some(unit) = account.next_untold() {
+            return Some(Assignment::Unit(unit));
+        }
+        match self.workload.next(WriterId(node.rank())) {
+            Offer::Unit(unit) => {
+                account.open.push_back(unit.clone());
+                Some(Assignment::Unit(unit))
+            }
+            Offer::Finished => Some(Assignment::Finished),
+            Offer::Wait => None,
+        }
     }
 
     /// A worker is through when it was told so and its accounts of all units were heard, in
     /// whatever order its messages came.
     fn check_work_finished(&mut self) {
         let mut workers = self.nodes.keys().filter(|node| node.role() == Some(Role::Worker));
-        let finished = |node: &NodeId| {
-            let answer = self.questions.get(node).and_then(|question| question.answer.as_ref());
-            let owes = self.accounts.get(node).is_some_and(|account| account.heard < account.given);
-            matches!(answer, Some(Assignment::Finished)) && !owes
-        };
-        if !self.work_finished && workers.all(finished) {
+        if !self.work_finished && workers.all(|&node| self.is_through(node)) {
             self.work_finished = true;
             self.outputs.push_back(Output::Event(SchedulerEvent::WorkFinished));
         }
+    }
+
+    pub(super) fn is_through(&self, node: NodeId) -> bool {
+        let answer = self.questions.get(&node).and_then(|question| question.answer.as_ref());
+        let owes = self.accounts.get(&node).is_some_and(|account| !account.open.is_empty());
+        matches!(answer, Some(Assignment::Finished)) && !owes
     }
 }

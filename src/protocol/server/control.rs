@@ -10,7 +10,7 @@ use crate::keyspace::Partition;
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
 use crate::store::{StoreError, Table};
-use crate::wire::{ControlMessage, JobConfig, RxFrame, Shutdown, TableSpec, Task, TaskReply};
+use crate::wire::{Consistency, ControlMessage, JobConfig, RxFrame, Shutdown, TableSpec, Task, TaskReply};
 
 impl Server {
     pub(super) fn on_control(&mut self, now: Nanos, frame: &RxFrame) {
@@ -39,7 +39,8 @@ impl Server {
         self.identity.epoch = partition.epoch;
         self.partition = partition;
         self.writers = config.writers;
-        let states: Result<Vec<_>, _> = config.tables.iter().map(|spec| self.open_table(spec)).collect();
+        let states: Result<Vec<_>, _> =
+            config.tables.iter().map(|spec| self.open_table(spec, config.survives_worker_loss)).collect();
         match states {
             Ok(states) => {
                 self.tables = states;
@@ -53,14 +54,14 @@ impl Server {
         }
     }
 
-    fn open_table(&self, spec: &TableSpec) -> Result<TableState, StoreError> {
+    fn open_table(&self, spec: &TableSpec, survives_worker_loss: bool) -> Result<TableState, StoreError> {
         let owned = self.partition.owned_by(self.identity.node, spec.key_end);
         Ok(TableState {
             spec: spec.clone(),
             table: Table::with_functions(spec, &owned, &self.pool, &self.functions)?,
             filters: filter::Chain::new(&spec.filters, spec.dtype),
             clock: RangeClock::new(&owned, self.writers),
-            step: Step::default(),
+            step: Step::new(survives_worker_loss && spec.consistency == Consistency::Sequential),
             waiting: Vec::new(),
             waited: 0,
         })

@@ -13,8 +13,8 @@
 //! exceeds it is refused; a name that was claimed is never applied again; the committed time never falls.
 //!
 //! `arrived` unpacks requests, `key_cache` keeps key lists, `push` and `pull` are the data path, `step`
-//! the sequential mode, `ending` the ends of times, `call` runs functions on rows, `chain` the way from applied to
-//! acknowledged, `answer` the replies, `control` the
+//! the sequential mode, `past` its last step undone for who takes over from a lost worker, `ending` the ends of times,
+//! `call` runs functions on rows, `chain` the way from applied to acknowledged, `answer` the replies, `control` the
 //! scheduler's words.
 
 mod answer;
@@ -24,6 +24,7 @@ mod chain;
 mod control;
 mod ending;
 mod key_cache;
+mod past;
 mod pull;
 mod push;
 mod step;
@@ -281,8 +282,9 @@ impl Machine for Server {
                 self.repeat_task_reply();
             }
             Input::Lost { peer: NodeId::SCHEDULER, .. } => self.membership.on_lost(now),
+            Input::Connected { peer, incarnation } => self.forget_former(peer, incarnation),
             // Workers come and go; what they asked for is kept under their names, not their connections.
-            Input::Connected { .. } | Input::Lost { .. } => {}
+            Input::Lost { .. } => {}
             Input::Refused { peer, reason } => {
                 let message = format!("{}: {peer} refuses this node: {reason}", self.identity.node);
                 let shutdown = Shutdown { exit_code: ExitCode::CannotStart as u8, message };

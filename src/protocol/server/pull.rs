@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::arrived::Arrived;
-use crate::id::NodeId;
+use crate::id::{Incarnation, NodeId};
 use crate::limit;
 use crate::memory::{TxBuf, count_gathered};
 use crate::wire::{Consistency, Header, Kind, Pieces, RxFrame};
@@ -42,8 +42,33 @@ impl Server {
 
     fn answer_pull(&mut self, index: usize, pull: &Arrived) {
         self.traffic.pulls += 1;
-        let values = self.views(index, pull).unwrap_or_else(|| self.gather(index, pull).into());
+        let values = match self.past_values(index, pull) {
+            Some(values) => values.into(),
+            None => self.views(index, pull).unwrap_or_else(|| self.gather(index, pull).into()),
+        };
         self.reply_values(index, pull, values);
+    }
+
+    /// The values before the last step, for a pull of that step.
+    fn past_values(&self, index: usize, pull: &Arrived) -> Option<TxBuf> {
+        let (header, state) = (pull.header(), &self.tables[index]);
+        let past = state.step.past().filter(|past| past.is_of(header.time))?;
+        let mut values = self.pool.block(pull.value_bytes(state.spec.value_size()));
+        state.table.gather(header.range, pull.keys(), &mut values);
+        past.restore(header.range, pull.keys(), &mut values);
+        count_gathered(values.len());
+        Some(values.freeze())
+    }
+
+    /// Forgets what a former start of a worker waits for: it asks no more, and whoever came in its place asks
+    /// again under the same names, with memory of its own for the answers.
+    pub(super) fn forget_former(&mut self, peer: NodeId, incarnation: Incarnation) {
+        let is_former = |waiting: &Arrived| waiting.from == peer && waiting.header().incarnation != incarnation;
+        for state in &mut self.tables {
+            let former = state.waiting.iter().filter(|waiting| is_former(waiting));
+            self.waiting_bytes -= former.map(Arrived::bytes).sum::<usize>();
+            state.waiting.retain(|waiting| !is_former(waiting));
+        }
     }
 
     /// The values of a dense pull as they lie in the table, where that is worth a pin.

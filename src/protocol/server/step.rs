@@ -8,10 +8,12 @@
 
 use super::arrived::Arrived;
 use super::key_cache::KeyCache;
+use super::past::Past;
 use super::{Server, TableState};
 use crate::clock::RangeClock;
 use crate::id::{Time, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
+use crate::memory::Block;
 use crate::store::Table;
 use smallvec::SmallVec;
 
@@ -54,9 +56,20 @@ pub(super) struct Step {
     open: Time,
     /// In the order of arrival.
     kept: Vec<Kept>,
+    /// The step before, where the job survives the loss of workers.
+    past: Option<Past>,
 }
 
 impl Step {
+    /// The first step; `keeps_past` where the one before may have to be undone for a pull.
+    pub(super) fn new(keeps_past: bool) -> Step {
+        Step { past: keeps_past.then(Past::default), ..Step::default() }
+    }
+
+    pub(super) fn past(&self) -> Option<&Past> {
+        self.past.as_ref()
+    }
+
     /// Every step before this time is committed.
     pub(super) fn open_time(&self) -> Time {
         self.open
@@ -117,11 +130,19 @@ impl Server {
                 return;
             }
             let count = step.order_open();
+            let is_kept = step.past.is_some();
+            step.past.iter_mut().for_each(|past| past.begin(step.open));
+            let kept = step.kept[..count].iter().filter(|_| is_kept);
+            let before: Vec<Block> = kept.map(|kept| Past::values_of(&kept.push, table, &self.pool)).collect();
             step.kept[..count].iter().for_each(|kept| kept.accumulate(table, &mut self.key_cache));
             table.commit();
+            let mut before = before.into_iter();
             for Kept { push, .. } in step.kept.drain(..count) {
                 self.waiting_bytes -= push.bytes();
                 self.chain.applied(push.from, *push.header());
+                if let (Some(past), Some(before)) = (&mut step.past, before.next()) {
+                    past.keep(push, before);
+                }
             }
             step.advance(clock);
             self.acknowledge_committed();

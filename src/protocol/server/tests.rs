@@ -4,7 +4,9 @@ use super::*;
 use crate::id::{Epoch, Incarnation, JobId, Term, Time, Timestamp, WriterId};
 use crate::keyspace::HashRing;
 use crate::memory::{RxBuf, TxBuf};
-use crate::wire::{ControlMessage, DType, Filters, Flags, Header, JobConfig, Layout, Status, TxFrame, UpdateFunction};
+use crate::wire::{
+    ControlMessage, DType, Filters, Flags, Header, JobConfig, Layout, ResumePoint, Status, TxFrame, UpdateFunction,
+};
 
 const SHARD: NodeId = NodeId::server(0, 0);
 const KEYS: u64 = 100;
@@ -35,9 +37,10 @@ fn shard(pushes: usize) -> Server {
     let identity = Identity::new(SHARD, JobId(1), Incarnation(1));
     let mut server = Server::new(Nanos(0), identity, String::new(), String::new(), "", Pool::unbounded());
     server.waiting_bytes_max = pushes * PUSH_BYTES;
-    let config = JobConfig { tables: vec![table], writers: 2, program: Vec::new() };
+    let config = JobConfig { tables: vec![table], writers: 2, program: Vec::new(), survives_worker_loss: false };
     let partition = HashRing::even(&[SHARD]).partition(Epoch(1), 0);
-    let mut frame = ControlMessage::Welcome { config, partition, servers: Vec::new() }.to_frame(NodeId::SCHEDULER);
+    let mut frame = ControlMessage::Welcome { config, partition, servers: Vec::new(), resume: ResumePoint::default() }
+        .to_frame(NodeId::SCHEDULER);
     let scheduler = Identity { term: Term(1), ..Identity::new(NodeId::SCHEDULER, JobId(1), Incarnation(1)) };
     frame.header = scheduler.stamp(frame.header);
     server.handle(Nanos(0), Input::Frame { from: NodeId::SCHEDULER, frame: received(&frame) });

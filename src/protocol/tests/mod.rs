@@ -17,7 +17,7 @@ use crate::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term};
 use crate::keyspace::{HashRing, Partition};
 use crate::memory::{Pool, RxBuf};
 use crate::wire::{
-    Consistency, ControlMessage, DType, Filters, JobConfig, Layout, NodeInfo, RxFrame, TableSpec, TxFrame,
+    Consistency, ControlMessage, DType, Filters, JobConfig, Layout, NodeInfo, ResumePoint, RxFrame, TableSpec, TxFrame,
     UpdateFunction,
 };
 use std::time::Duration;
@@ -112,7 +112,7 @@ fn table(id: u16, layout: Layout, consistency: Consistency) -> TableSpec {
 }
 
 fn job(tables: Vec<TableSpec>, writers: u32) -> JobConfig {
-    JobConfig { tables, writers, program: Vec::new() }
+    JobConfig { tables, writers, program: Vec::new(), survives_worker_loss: false }
 }
 
 fn partition(shards: &[NodeId]) -> Partition {
@@ -121,7 +121,12 @@ fn partition(shards: &[NodeId]) -> Partition {
 
 fn welcome(tables: Vec<TableSpec>, writers: u32, shards: &[NodeId]) -> Input {
     let servers = shards.iter().map(|&shard| info(shard)).collect();
-    from_scheduler(&ControlMessage::Welcome { config: job(tables, writers), partition: partition(shards), servers })
+    from_scheduler(&ControlMessage::Welcome {
+        config: job(tables, writers),
+        partition: partition(shards),
+        servers,
+        resume: ResumePoint::default(),
+    })
 }
 
 fn seconds(seconds: u64) -> Nanos {

@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
-use crate::wire::{Assignment, Flags, Header, Kind, Status, Unit};
+use crate::wire::{Assignment, Flags, Header, Kind, Status, TableResume, Unit};
 
 fn worker(tables: Vec<TableSpec>) -> Worker {
     let mut worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
@@ -328,7 +328,8 @@ fn questions_and_accounts_are_said_again_until_they_are_answered() {
     worker.next_unit();
     worker.unit_done(8, vec![1]);
     let question = ControlMessage::NextUnit { sequence: 1 };
-    let account = ControlMessage::UnitDone { sequence: 1, unit: 8, report: vec![1] };
+    let resume = ResumePoint { tables: vec![TableResume::default()], ..ResumePoint::default() };
+    let account = ControlMessage::UnitDone { sequence: 1, unit: 8, report: vec![1], resume: Some(resume) };
     assert_eq!(drain(&mut worker).said(NodeId::SCHEDULER), [question.clone(), account.clone()]);
     worker.handle(seconds(1), lost(NodeId::SCHEDULER));
     worker.handle(seconds(1), connected(NodeId::SCHEDULER));

@@ -33,7 +33,7 @@ impl Worker {
         let Waits { after, held_for } = self.waits(request.after, spec)?;
         let mut header = self.identity.header(Kind::Call);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
-        (header.writer, header.timestamp) = (self.writer, self.operations.next_timestamp());
+        (header.writer, header.timestamp) = (self.writer, self.name_of(request.name, request.table)?);
         let Demand { time, is_exact } = self.demand(request)?;
         (header.time, header.range) = (time, request.range);
         let whole = Segment { values: Some(body), ..Segment::new(self.identity.node, header) };
@@ -41,7 +41,8 @@ impl Worker {
         self.cut_call(spec, &whole, &mut segments);
         let operation =
             Operation { after, held_for, is_exact, ..Operation::default() }.of(request.range, segments, true);
-        Ok(self.keep(now, operation))
+        self.keep(now, header.timestamp, operation);
+        Ok(header.timestamp)
     }
 
     /// Cuts a call by the owners of its range.

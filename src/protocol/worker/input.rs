@@ -1,7 +1,7 @@
 //! What a worker hears: the scheduler's words, lost and found connections, time.
 
 use super::value_filter::ValueFilter;
-use super::{TableTime, Worker, WorkerEvent};
+use super::{Worker, WorkerEvent};
 use crate::error::ExitCode;
 use crate::filter::Chain;
 use crate::id::{Nanos, NodeId};
@@ -13,7 +13,14 @@ impl Worker {
     fn on_control(&mut self, now: Nanos, message: ControlMessage) {
         self.membership.on_heard(now);
         match message {
-            ControlMessage::Welcome { config, partition, servers } => self.on_welcome(now, config, partition, &servers),
+            ControlMessage::Welcome { config, partition, servers, resume } => {
+                if self.job.is_none() && partition.is_whole() {
+                    self.resume_at(resume, &config.tables);
+                }
+                self.on_welcome(now, config, partition, &servers);
+            }
+            ControlMessage::Adopt { writer, turn } => self.on_adopt(writer, turn),
+            ControlMessage::Release { unit } => self.on_release(unit),
             ControlMessage::UnitDoneHeard { sequence } => self.on_account_heard(sequence),
             ControlMessage::Assigned { sequence, assignment } => self.on_assigned(sequence, assignment),
             ControlMessage::Delay { sequence, table, delay_max } => self.on_delay(sequence, table, delay_max),
@@ -38,8 +45,6 @@ impl Worker {
         self.partition = partition;
         self.membership.on_welcome();
         if self.job.is_none() {
-            let time = |spec: &TableSpec| TableTime::new(spec.consistency);
-            self.times = config.tables.iter().map(time).collect();
             let chain = |spec: &TableSpec| Chain::new(&spec.filters, spec.dtype);
             self.chains = config.tables.iter().map(chain).collect();
             let seed = u64::from(self.writer.0);

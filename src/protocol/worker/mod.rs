@@ -12,7 +12,8 @@
 //! `operation` is what is kept, by timestamp in `operations`; `encode` makes the frames, `shard` knows who holds
 //! which key list, `pull` begins pulls and `call` calls, `demand` says what they wait for, `delay` hears how that
 //! changes, `answer` takes replies, `target` is where their values go, `resend` sends again, `value_filter` changes
-//! values, `residual` keeps what it does not send and `flush` sends it in the end, `work` asks for units of work.
+//! values, `residual` keeps what it does not send and `flush` sends it in the end, `work` asks for units of work,
+//! `reserve` names operations before they begin.
 
 mod answer;
 mod call;
@@ -27,6 +28,7 @@ mod operation;
 mod operations;
 mod pull;
 mod resend;
+mod reserve;
 mod residual;
 mod shard;
 mod slicing;
@@ -42,7 +44,9 @@ use crate::id::{Nanos, NodeId, TableId, Time, Timestamp, WriterId};
 use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
-use crate::wire::{Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, Shutdown, TableSpec, Unit};
+use crate::wire::{
+    Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, ResumePoint, Shutdown, TableSpec, Unit,
+};
 use delay::DelayChange;
 use keys::Piece;
 use operation::Operation;
@@ -65,6 +69,10 @@ pub enum WorkerEvent {
     Welcome,
     /// The answer to `next_unit`; `None` when no work is left.
     Assigned(Option<Unit>),
+    /// Run the worker program also as this worker, whose node is lost: as a node of its own.
+    Adopt(WriterId),
+    /// Give this unit back unless it is begun; answer by [`Worker::answer_release`].
+    Release(u64),
     /// The job ends.
     Ended(Shutdown),
 }
@@ -86,6 +94,8 @@ pub struct Request<'a> {
     pub consistency: Option<Consistency>,
     /// Pull: how many of this writer's times lie between its own and the one that the pull is for.
     pub ahead: u32,
+    /// A name that was reserved; the next one where there is none.
+    pub name: Option<Timestamp>,
 }
 
 /// Figures of one worker's traffic.
@@ -159,6 +169,12 @@ pub struct Worker {
     are_delays_told: bool,
     question: Question,
     accounts: Accounts,
+    /// Where this writer's work goes on, as the scheduler said in its welcome.
+    resume: ResumePoint,
+    /// The last time that each writer was adopted.
+    adopted: BTreeMap<WriterId, u32>,
+    /// The last unit that was asked back, and the answer once there is one.
+    release: Option<(u64, Option<bool>)>,
     /// First refusal of an operation whose outcome nobody waits for.
     refusal: Option<OperationError>,
     traffic: Traffic,
@@ -189,13 +205,16 @@ impl Worker {
             value_filters: Vec::new(),
             own_filters: PushFilters::default(),
             watched: BTreeMap::new(),
-            operations: Operations::new(),
+            operations: Operations::starting(ResumePoint::FIRST),
             pieces: Vec::new(),
             held: Vec::new(),
             held_marks: Vec::new(),
             are_delays_told: true,
             question: Question::default(),
             accounts: Accounts::default(),
+            resume: ResumePoint::default(),
+            adopted: BTreeMap::new(),
+            release: None,
             refusal: None,
             traffic: Traffic::default(),
             resend_at: now.after(limit::RETRY_TIMEOUT),
@@ -255,7 +274,7 @@ impl Worker {
     /// # Errors
     /// When the table is not known or this writer has finished it.
     pub fn tick(&mut self, now: Nanos, table: TableId) -> Result<(), OperationError> {
-        self.end_time(now, table, Flags::default())
+        self.end_time(now, table, Flags::default(), None)
     }
 
     /// Says that this writer pushes no more to the table: nobody waits for it after this time. What
@@ -268,7 +287,7 @@ impl Worker {
             return Ok(());
         }
         self.flush_held(now, table)?;
-        self.end_time(now, table, Flags::FINISHED)
+        self.end_time(now, table, Flags::FINISHED, None)
     }
 
     /// Whether this writer has finished the table.
@@ -292,7 +311,7 @@ impl Worker {
     /// Whether every push so far is acknowledged.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.operations.settled() == self.operations.next_timestamp()
+        self.operations.is_settled()
     }
 
     /// Takes the values of a pull that is done: one value per key, in key order.

@@ -4,8 +4,11 @@
 //! subtraction. The operations themselves and their segment lists are used again, so that in steady
 //! state nothing is allocated for an operation.
 //!
-//! Invariant: `settled` is the lowest timestamp of an operation that is not acknowledged everywhere,
-//! or the next one; it never falls.
+//! A program may reserve names for operations that begin later, so that a name tells the operation's place
+//! in the work and not its moment.
+//!
+//! Invariant: `settled` is the lowest timestamp that is reserved or of an operation that is not acknowledged
+//! everywhere, or the next one; it never falls.
 
 use super::operation::{Operation, OperationError, Segment};
 use super::target::Target;
@@ -15,6 +18,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A place without an operation.
 const NOTHING: u32 = u32::MAX;
+/// A place for an operation that may still come.
+const RESERVED: u32 = u32::MAX - 1;
 
 /// Segment lists kept for later operations, and the longest that is kept.
 const SPARE_COUNT: usize = 64;
@@ -42,23 +47,25 @@ pub(super) struct Operations {
     spare: Vec<Vec<Segment>>,
     settled: u64,
     unacknowledged_bytes: usize,
+    unacknowledged_count: usize,
 }
 
 impl Operations {
-    /// None; the first will be timestamp 1.
-    pub(super) fn new() -> Operations {
+    /// None; the first will have this name.
+    pub(super) fn starting(Timestamp(first): Timestamp) -> Operations {
         Operations {
-            first: 1,
+            first,
             places: VecDeque::new(),
             kept: Vec::new(),
             free: Vec::new(),
             spare: Vec::new(),
-            settled: 1,
+            settled: first,
             unacknowledged_bytes: 0,
+            unacknowledged_count: 0,
         }
     }
 
-    /// The name of the operation that is inserted next.
+    /// The name that is given next.
     pub(super) fn next_timestamp(&self) -> Timestamp {
         Timestamp(self.first + self.places.len() as u64)
     }
@@ -73,6 +80,11 @@ impl Operations {
         self.unacknowledged_bytes
     }
 
+    /// Whether every operation that was begun is acknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unacknowledged_count == 0
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
@@ -82,11 +94,31 @@ impl Operations {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Keeps an operation under the next timestamp.
-    pub(super) fn insert(&mut self, operation: Operation) -> Timestamp {
-        let timestamp = self.next_timestamp();
+    /// Reserves the next `count` names; gives the first.
+    pub(super) fn reserve(&mut self, count: usize) -> Timestamp {
+        let first = self.next_timestamp();
+        self.places.extend(std::iter::repeat_n(RESERVED, count));
+        first
+    }
+
+    pub(super) fn is_reserved(&self, timestamp: Timestamp) -> bool {
+        self.index(timestamp).is_some_and(|index| self.places[index] == RESERVED)
+    }
+
+    /// Gives up a reserved name that no operation has taken.
+    pub(super) fn release(&mut self, timestamp: Timestamp) {
+        if let Some(index) = self.index(timestamp).filter(|_| self.is_reserved(timestamp)) {
+            self.places[index] = NOTHING;
+            self.drop_front();
+        }
+    }
+
+    /// Keeps an operation under a reserved name.
+    pub(super) fn insert(&mut self, timestamp: Timestamp, operation: Operation) {
+        let Some(index) = self.index(timestamp).filter(|_| self.is_reserved(timestamp)) else { return };
         if operation.unacknowledged {
             self.unacknowledged_bytes += operation.source_bytes;
+            self.unacknowledged_count += 1;
         }
         let place = match self.free.pop() {
             Some(place) => {
@@ -98,9 +130,8 @@ impl Operations {
                 self.kept.len() as u32 - 1
             }
         };
-        self.places.push_back(place);
+        self.places[index] = place;
         self.advance();
-        timestamp
     }
 
     pub(super) fn at(&self, timestamp: Timestamp) -> Option<&Operation> {
@@ -118,6 +149,7 @@ impl Operations {
         if std::mem::take(&mut operation.unacknowledged) {
             let bytes = operation.source_bytes;
             self.unacknowledged_bytes -= bytes;
+            self.unacknowledged_count -= 1;
             self.advance();
         }
     }
@@ -128,12 +160,7 @@ impl Operations {
         let operation = std::mem::take(&mut self.kept[place]);
         self.places[(timestamp.0 - self.first) as usize] = NOTHING;
         self.free.push(place as u32);
-        while self.places.front() == Some(&NOTHING) {
-            self.places.pop_front();
-            self.first += 1;
-        }
-        self.settled = self.settled.max(self.first);
-        self.advance();
+        self.drop_front();
         let Operation { mut segments, error, target, answers, is_given, .. } = operation;
         if self.spare.len() < SPARE_COUNT && segments.capacity() <= SPARE_SEGMENTS_MAX {
             segments.clear();
@@ -145,21 +172,38 @@ impl Operations {
     /// All kept operations, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Timestamp, &Operation)> {
         let timestamps = (self.first..).map(Timestamp);
-        let kept = timestamps.zip(&self.places).filter(|&(_, &place)| place != NOTHING);
+        let kept = timestamps.zip(&self.places).filter(|&(_, &place)| place < RESERVED);
         kept.map(|(timestamp, &place)| (timestamp, &self.kept[place as usize]))
     }
 
+    fn index(&self, timestamp: Timestamp) -> Option<usize> {
+        let index = usize::try_from(timestamp.0.checked_sub(self.first)?).ok()?;
+        (index < self.places.len()).then_some(index)
+    }
+
     fn place(&self, timestamp: Timestamp) -> Option<usize> {
-        let at = usize::try_from(timestamp.0.checked_sub(self.first)?).ok()?;
-        self.places.get(at).filter(|&&place| place != NOTHING).map(|&place| place as usize)
+        let place = self.places[self.index(timestamp)?];
+        (place < RESERVED).then_some(place as usize)
+    }
+
+    /// Forgets the first places as far as nothing is there or comes there.
+    fn drop_front(&mut self) {
+        while self.places.front() == Some(&NOTHING) {
+            self.places.pop_front();
+            self.first += 1;
+        }
+        self.settled = self.settled.max(self.first);
+        self.advance();
     }
 
     /// Moves the settled mark over everything that is acknowledged.
     fn advance(&mut self) {
         let next = self.next_timestamp().0;
-        while self.settled < next && !self.at(Timestamp(self.settled)).is_some_and(|open| open.unacknowledged) {
-            self.settled += 1;
-        }
+        let is_open = |timestamp| {
+            self.is_reserved(timestamp) || self.at(timestamp).is_some_and(|operation| operation.unacknowledged)
+        };
+        let settled = (self.settled..next).find(|&timestamp| is_open(Timestamp(timestamp)));
+        self.settled = settled.unwrap_or(next.max(self.settled));
     }
 }
 
@@ -175,11 +219,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_operations_equal_an_ordered_map(steps in prop::collection::vec((0u8..3, 0usize..20, any::<bool>()), 0..120)) {
-            let mut operations = Operations::new();
+        fn the_operations_equal_an_ordered_map(steps in prop::collection::vec((0u8..6, 0usize..20, any::<bool>()), 0..120)) {
+            let mut operations = Operations::starting(Timestamp(1));
             let mut plain: BTreeMap<u64, (bool, usize)> = BTreeMap::new();
+            let mut reserved: Vec<u64> = Vec::new();
             for (what, which, push) in steps {
                 let name = plain.keys().nth(which % plain.len().max(1)).copied();
+                let place = which % reserved.len().max(1);
                 match (what, name) {
                     (1, Some(name)) => {
                         operations.acknowledge(Timestamp(name));
@@ -190,14 +236,21 @@ mod tests {
                         prop_assert!(operations.remove(Timestamp(name)).is_none());
                         plain.remove(&name);
                     }
+                    (3, _) => reserved.push(operations.reserve(1).0),
+                    (4, _) if !reserved.is_empty() => operations.release(Timestamp(reserved.remove(place))),
                     _ => {
-                        let name = operations.insert(operation(push, which));
-                        plain.insert(name.0, (push, which));
+                        let late = (what == 5 && !reserved.is_empty()).then(|| reserved.remove(place));
+                        let name = late.unwrap_or_else(|| operations.reserve(1).0);
+                        prop_assert!(operations.is_reserved(Timestamp(name)));
+                        operations.insert(Timestamp(name), operation(push, which));
+                        plain.insert(name, (push, which));
                     }
                 }
                 let next = operations.next_timestamp().0;
-                let settled = plain.iter().find(|(_, entry)| entry.0).map_or(next, |(&name, _)| name);
+                let open = plain.iter().filter(|(_, entry)| entry.0).map(|(&name, _)| name);
+                let settled = open.chain(reserved.iter().copied()).min().unwrap_or(next);
                 prop_assert_eq!(operations.settled().0, settled);
+                prop_assert_eq!(operations.is_settled(), plain.values().all(|entry| !entry.0));
                 let bytes: usize = plain.values().filter(|entry| entry.0).map(|entry| entry.1).sum();
                 prop_assert_eq!(operations.unacknowledged_bytes(), bytes);
                 let kept: Vec<u64> = operations.iter().map(|(name, _)| name.0).collect();

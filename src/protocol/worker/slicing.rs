@@ -38,8 +38,9 @@ impl Worker {
         let value_size = spec.value_size();
         let mut header = self.identity.header(kind);
         (header.table, header.dtype, header.width) = (request.table, spec.dtype, spec.width);
-        (header.writer, header.timestamp, header.time) = (self.writer, self.operations.next_timestamp(), time);
-        let filtered = values.map(|values| self.filtered(request, values)).transpose()?;
+        let name = self.name_of(request.name, request.table)?;
+        (header.writer, header.timestamp, header.time) = (self.writer, name, time);
+        let filtered = values.map(|values| self.filtered(request, name, values)).transpose()?;
         let (chosen, values) = filtered.map_or((None, None), |filtered| (filtered.keys, Some(filtered.values)));
         let chosen = chosen.map(|keys| Request { keys: Some(keys), ..request.clone() });
         let request = chosen.as_ref().unwrap_or(request);
@@ -60,7 +61,8 @@ impl Worker {
         }
         let lands = self.answers_come_plain(request.table);
         let operation = Operation { after, held_for, lands, ..wanted }.of(request.range, segments, kind != Kind::Pull);
-        Ok(self.keep(now, operation))
+        self.keep(now, name, operation);
+        Ok(name)
     }
 
     fn remembered(&self, request: &Request<'_>) -> Option<Arc<[Piece]>> {
@@ -89,12 +91,18 @@ impl Worker {
 
     /// Ends a time. The next one begins even where nobody needs to be told: under `Eventual` the last alone
     /// is, with the slices of all times, so that the shards can forget the writer.
-    pub(super) fn end_time(&mut self, now: Nanos, table: TableId, flags: Flags) -> Result<(), OperationError> {
+    pub(super) fn end_time(
+        &mut self,
+        now: Nanos,
+        table: TableId,
+        flags: Flags,
+        name: Option<Timestamp>,
+    ) -> Result<(), OperationError> {
         let spec = self.spec(table)?;
         let (consistency, range) = (spec.consistency, KeyRange::new(0, spec.key_end));
         self.check_unfinished(table)?;
         let mut header = self.identity.header(Kind::EndOfTime);
-        let timestamp = self.operations.next_timestamp();
+        let timestamp = self.name_of(name, table)?;
         let own = &mut self.times[usize::from(table.0)];
         (header.table, header.writer, header.timestamp) = (table, self.writer, timestamp);
         (header.time, header.flags) = (own.time, flags);
@@ -102,6 +110,7 @@ impl Worker {
         own.time = Time(time.0.saturating_add(1));
         own.finished = flags.has(Flags::FINISHED);
         if consistency == Consistency::Eventual && !own.finished {
+            self.operations.release(timestamp);
             return Ok(());
         }
         let mut slices = std::mem::take(&mut own.slices);
@@ -117,7 +126,7 @@ impl Worker {
         if self.has_open_question(table, time) {
             self.held_marks.push(timestamp);
         }
-        let timestamp = self.keep(now, Operation::default().of(range, segments, true));
+        self.keep(now, timestamp, Operation::default().of(range, segments, true));
         self.abandon(timestamp);
         Ok(())
     }
@@ -143,15 +152,29 @@ impl Worker {
         }
     }
 
-    /// Stores a new operation under the next timestamp and sends what can be sent.
-    pub(super) fn keep(&mut self, now: Nanos, operation: Operation) -> Timestamp {
+    /// Stores a new operation under its name, which is reserved here if it is the next, and sends what can
+    /// be sent.
+    pub(super) fn keep(&mut self, now: Nanos, name: Timestamp, operation: Operation) {
         let (count, is_held) = (operation.segments.len(), !operation.held_for.is_empty());
-        let timestamp = self.operations.insert(operation);
-        if is_held {
-            self.held.push(timestamp);
+        if name == self.operations.next_timestamp() {
+            self.operations.reserve(1);
         }
-        (0..count).for_each(|index| self.send_segment(now, timestamp, index));
-        timestamp
+        self.operations.insert(name, operation);
+        if is_held {
+            self.held.push(name);
+        }
+        (0..count).for_each(|index| self.send_segment(now, name, index));
+    }
+
+    /// The name of an operation that begins: a reserved one, or the next.
+    pub(super) fn name_of(&self, name: Option<Timestamp>, table: TableId) -> Result<Timestamp, OperationError> {
+        match name {
+            Some(name) if !self.operations.is_reserved(name) => {
+                let reason = format!("{name} is not reserved, or was used before");
+                Err(OperationError::Request { table: self.spec(table)?.name.clone(), reason })
+            }
+            _ => Ok(name.unwrap_or_else(|| self.operations.next_timestamp())),
+        }
     }
 
     /// Cuts the open segments of all operations again, by the newest partition, under the same names.

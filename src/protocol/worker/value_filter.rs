@@ -183,8 +183,12 @@ fn all_keys<'a>(dense_keys: &'a mut Vec<u64>, range: KeyRange, keys: Option<&'a 
 impl Worker {
     /// A push as it is to be sent: the caller's keys and values, or a filtered copy. What filters have
     /// chosen before is not filtered again.
-    pub(super) fn filtered(&mut self, request: &Request<'_>, values: TxBuf) -> Result<Filtered, OperationError> {
-        let timestamp = self.operations.next_timestamp();
+    pub(super) fn filtered(
+        &mut self,
+        request: &Request<'_>,
+        timestamp: Timestamp,
+        values: TxBuf,
+    ) -> Result<Filtered, OperationError> {
         let index = usize::from(request.table.0);
         let is_chosen = request.keys.as_ref().is_some_and(Keys::is_chosen);
         let filter = self.value_filters.get_mut(index).and_then(Option::as_mut).filter(|_| !is_chosen);

@@ -1,10 +1,11 @@
 //! Units of work: the question for the next one, and the accounts of those that are done. Both are
 //! said again until the scheduler has answered.
 
-use super::{Worker, WorkerEvent};
+use super::{TableTime, Worker, WorkerEvent};
+use crate::id::{Timestamp, WriterId};
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
-use crate::wire::{Assignment, ControlMessage};
+use crate::wire::{Assignment, ControlMessage, ResumePoint, TableResume};
 use std::collections::VecDeque;
 
 /// The worker's open question for work, kept until it is answered.
@@ -32,11 +33,30 @@ impl Worker {
         self.ask_again();
     }
 
-    /// Says that a unit is done, with the learning program's account of it.
+    /// Says that a unit is done, with the learning program's account of it. Everything before is done and
+    /// acknowledged too; nothing of a later unit is begun.
     pub fn unit_done(&mut self, unit: u64, report: Vec<u8>) {
+        self.unit_done_before(unit, report, self.operations.next_timestamp(), Vec::new());
+    }
+
+    /// As [`unit_done`](Self::unit_done), where `next` is the first name of the unit behind it, of which pulls
+    /// may have begun; `notes` are for who takes this writer's work over there.
+    pub fn unit_done_before(&mut self, unit: u64, report: Vec<u8>, next: Timestamp, notes: Vec<u8>) {
+        let of_table =
+            |own: &TableTime| TableResume { time: own.time, slices: own.slices.clone(), finished: own.finished };
+        let tables = self.times.iter().map(of_table).collect();
+        self.account(unit, report, Some(ResumePoint { timestamp: next, tables, notes }));
+    }
+
+    /// Gives an account of a part of a unit; [`unit_done`](Self::unit_done) gives the last.
+    pub fn unit_part(&mut self, unit: u64, report: Vec<u8>) {
+        self.account(unit, report, None);
+    }
+
+    fn account(&mut self, unit: u64, report: Vec<u8>, resume: Option<ResumePoint>) {
         self.accounts.sequence += 1;
         let sequence = self.accounts.sequence;
-        let message = ControlMessage::UnitDone { sequence, unit, report };
+        let message = ControlMessage::UnitDone { sequence, unit, report, resume };
         if self.membership.is_connected() {
             membership::send(&self.identity, &message, &mut self.outputs);
         }
@@ -71,5 +91,33 @@ impl Worker {
     /// An account was heard, and with it those before it.
     pub(super) fn on_account_heard(&mut self, sequence: u64) {
         self.accounts.unheard.retain(|(unheard, _)| *unheard > sequence);
+    }
+
+    /// Another worker's node is lost, and this process is to run it too; told once for each loss.
+    pub(super) fn on_adopt(&mut self, writer: WriterId, turn: u32) {
+        if self.adopted.get(&writer).is_none_or(|&last| last < turn) {
+            self.adopted.insert(writer, turn);
+            self.outputs.push_back(Output::Event(WorkerEvent::Adopt(writer)));
+        }
+    }
+
+    /// A unit is asked back; a repeated question gets the same answer.
+    pub(super) fn on_release(&mut self, unit: u64) {
+        match self.release {
+            Some((last, Some(is_released))) if last == unit => self.answer_release(unit, is_released),
+            Some((last, None)) if last == unit => {}
+            _ => {
+                self.release = Some((unit, None));
+                self.outputs.push_back(Output::Event(WorkerEvent::Release(unit)));
+            }
+        }
+    }
+
+    /// Says whether a unit that was asked back is given back.
+    pub fn answer_release(&mut self, unit: u64, is_released: bool) {
+        self.release = Some((unit, Some(is_released)));
+        if self.membership.is_connected() {
+            membership::send(&self.identity, &ControlMessage::Released { unit, is_released }, &mut self.outputs);
+        }
     }
 }
