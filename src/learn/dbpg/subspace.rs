@@ -98,8 +98,7 @@ impl Solver {
         let mut norm = first;
         for _ in 0..ITERATIONS {
             let (product, bend) = self.product(support, &search)?;
-            // Also refuses what is not a number.
-            if !(bend > 0.0) {
+            if bend <= 0.0 || bend.is_nan() {
                 break;
             }
             let step = norm / bend;
