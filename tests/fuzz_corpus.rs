@@ -14,8 +14,8 @@ use parashard::memory::{Pool, TxBuf};
 use parashard::store::{ModelLayout, ModelMeta, Part, PartChecksums, TableMeta};
 use parashard::wire::{
     Assignment, Consistency, ControlMessage, DType, Dependencies, Dependency, Filters, FixedPointBits, Ftrl, Header,
-    JobConfig, Kind, Layout, NodeInfo, Quantize, ResumePoint, SaveTask, SectionInfo, Shutdown, TableSpec, Task, TaskReply, TxFrame,
-    Unit, UpdateFunction,
+    JobConfig, Kind, Layout, NodeInfo, Quantize, ResumePoint, SaveTask, SectionInfo, Shutdown, TableSpec, Task,
+    TaskReply, TxFrame, Unit, UpdateFunction,
 };
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -232,10 +232,21 @@ fn messages() -> Vec<(&'static str, ControlMessage)> {
     let save = SaveTask { path: "a.model".into(), nonce: 9, with_state: true, offsets: vec![[4096, 8192, 0]] };
     let shutdown = Shutdown { exit_code: 4, message: "server 0 is gone".into() };
     vec![
-        ("welcome", ControlMessage::Welcome { config, partition, servers: vec![server.clone()], resume: ResumePoint::default() }),
+        (
+            "welcome",
+            ControlMessage::Welcome {
+                config,
+                partition,
+                servers: vec![server.clone()],
+                resume: ResumePoint::default(),
+            },
+        ),
         ("register", ControlMessage::Register(server)),
         ("next-unit", ControlMessage::NextUnit { sequence: 4 }),
-        ("unit-done", ControlMessage::UnitDone { sequence: 2, unit: 3, report: vec![7; 5], resume: Some(ResumePoint::default()) }),
+        (
+            "unit-done",
+            ControlMessage::UnitDone { sequence: 2, unit: 3, report: vec![7; 5], resume: Some(ResumePoint::default()) },
+        ),
         (
             "assigned",
             ControlMessage::Assigned { sequence: 4, assignment: Assignment::Unit(Unit { id: 8, payload: vec![1; 9] }) },

@@ -9,8 +9,8 @@
 //! and takes over only when none has been for [`QUIET`].
 
 use super::error::ClientError;
-use crate::node::{self, LinkCounts, OperationError, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::id::WriterId;
+use crate::node::{self, LinkCounts, OperationError, Waker, Worker, WorkerDriver, WorkerEvent};
 use crate::wire::{Shutdown, Unit};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

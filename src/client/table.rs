@@ -248,7 +248,10 @@ impl<T: Number> Table<T> {
     }
 
     /// Begins an operation when there is room for another one.
-    pub(super) fn begin<O>(&self, begin: impl FnOnce(&mut Worker) -> Result<O, OperationError>) -> Result<O, ClientError> {
+    pub(super) fn begin<O>(
+        &self,
+        begin: impl FnOnce(&mut Worker) -> Result<O, OperationError>,
+    ) -> Result<O, ClientError> {
         let mut inner = self.shared.enter();
         inner.wait_for(|inner| inner.worker().has_room().then_some(()))?;
         inner.send(begin)

@@ -18,9 +18,9 @@ pub mod metric;
 pub mod progress;
 pub mod report;
 mod score;
+mod straggler;
 pub mod summary;
 mod worker;
-mod straggler;
 mod workload;
 
 pub use error::LearnError;

@@ -49,7 +49,10 @@ impl Stragglers {
     fn spare(&self, open: &[(WriterId, u64)]) -> Option<(WriterId, u64)> {
         let is_spare = |&&(worker, unit): &&(WriterId, u64)| {
             let mut held = open.iter().filter(|(holder, _)| *holder == worker).map(|&(_, held)| held);
-            held.next() != Some(unit) && held.last() == Some(unit) && !self.begun.contains(&unit) && !self.asked.contains(&unit)
+            held.next() != Some(unit)
+                && held.last() == Some(unit)
+                && !self.begun.contains(&unit)
+                && !self.asked.contains(&unit)
         };
         open.iter().rev().find(is_spare).copied()
     }

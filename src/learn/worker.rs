@@ -182,9 +182,8 @@ impl<'a> Worker<'a> {
     /// Gives the last unit in hand back if the scheduler wants it for another worker and nothing of it has begun.
     fn give_back(&mut self) {
         let Some(unit) = self.cluster.asked_back() else { return };
-        let is_free = |last: &InHand| {
-            last.unit == unit && !last.is_begun && matches!(last.item, WorkItem::Train { .. })
-        };
+        let is_free =
+            |last: &InHand| last.unit == unit && !last.is_begun && matches!(last.item, WorkItem::Train { .. });
         let is_released = self.queue.back().is_some_and(is_free);
         if is_released {
             self.queue.pop_back();

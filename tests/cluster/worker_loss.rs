@@ -11,9 +11,30 @@ const PASSES: u64 = 60;
 fn arguments(consistency: &str) -> Vec<String> {
     let passes = PASSES.to_string();
     let words = [
-        "train", "--train", "data.svm", "--test", "test.svm", "--servers", "2", "--workers", "3", "--passes", &passes,
-        "--l1", "0.1", "--minibatch", "64", "--save-state", "--model", "model", "--json", "summary.json",
-        "--on-worker-loss", "continue", "--consistency", consistency,
+        "train",
+        "--train",
+        "data.svm",
+        "--test",
+        "test.svm",
+        "--servers",
+        "2",
+        "--workers",
+        "3",
+        "--passes",
+        &passes,
+        "--l1",
+        "0.1",
+        "--minibatch",
+        "64",
+        "--save-state",
+        "--model",
+        "model",
+        "--json",
+        "summary.json",
+        "--on-worker-loss",
+        "continue",
+        "--consistency",
+        consistency,
     ];
     words.map(str::to_owned).to_vec()
 }

@@ -65,7 +65,12 @@ impl Cluster {
         let pool = Pool::unbounded();
         let (work, units) = PoolOfWork::new(plan.units, plan.eager || plan.seed.is_multiple_of(2), plan.delays.clone());
         let cast = Cast { shards: plan.shards.clone(), workers: plan.workers, replicas: 0 };
-        let job = JobConfig { tables: plan.tables.clone(), writers: plan.workers, program: vec![7], survives_worker_loss: false };
+        let job = JobConfig {
+            tables: plan.tables.clone(),
+            writers: plan.workers,
+            program: vec![7],
+            survives_worker_loss: false,
+        };
         let scheduler = Scheduler::new(Nanos(0), identity(NodeId::SCHEDULER, 1), &cast, job, Box::new(work));
         let driver = on(&network, &pool, Nanos(0), NodeId::SCHEDULER, 1, scheduler);
         let scheduler = SchedulerNode { driver, tasks_open: 0, work_finished: false, ending: false };

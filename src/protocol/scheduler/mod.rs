@@ -198,7 +198,6 @@ impl Scheduler {
             Some(crate::id::Role::Server) => "its part of the model has no replica",
             _ if self.job.survives_worker_loss => "no worker is left to take its work over",
             _ => "its part of the work cannot be given to another",
-
         };
         let message = format!("{node} is lost: {reason}; the job ends, for {why}");
         self.end(now, Shutdown { exit_code: ExitCode::NodeLost as u8, message });

@@ -86,7 +86,7 @@ impl Scheduler {
         node.heard_at = now;
         node.connection = Connection::Stands;
         node.incarnation = Some(incarnation);
- if let Some(ending) = &self.ending {
+        if let Some(ending) = &self.ending {
             let message = ControlMessage::Shutdown(ending.shutdown.clone());
             self.say(peer, &message);
         }
@@ -156,7 +156,8 @@ impl Scheduler {
 
     /// The launcher heard from a node's process why it ended. Of a job that ends this is no news.
     pub fn node_failed(&mut self, now: Nanos, node: NodeId, shutdown: Shutdown) {
-        let is_awaited = self.run_by(node).iter().any(|node| self.nodes.get(node).is_some_and(|node| !node.said_goodbye));
+        let is_awaited =
+            self.run_by(node).iter().any(|node| self.nodes.get(node).is_some_and(|node| !node.said_goodbye));
         if is_awaited && self.ending.is_none() {
             self.end(now, shutdown);
         }
@@ -173,7 +174,8 @@ impl Scheduler {
             return;
         }
         let missing = self.nodes.iter().filter(|(id, node)| node.info.is_none() && !self.adoptions.is_pending(**id));
-        let missing: Vec<String> = missing.filter(|(_, node)| !node.said_goodbye).map(|(node, _)| node.to_string()).collect();
+        let missing: Vec<String> =
+            missing.filter(|(_, node)| !node.said_goodbye).map(|(node, _)| node.to_string()).collect();
         if now >= self.start_deadline && !missing.is_empty() {
             let seconds = limit::START_TIMEOUT.as_secs();
             let message = format!("not registered after {seconds} s: {}; see their logs", missing.join(", "));

@@ -39,7 +39,8 @@ impl Server {
         self.identity.epoch = partition.epoch;
         self.partition = partition;
         self.writers = config.writers;
-        let states: Result<Vec<_>, _> = config.tables.iter().map(|spec| self.open_table(spec, config.survives_worker_loss)).collect();
+        let states: Result<Vec<_>, _> =
+            config.tables.iter().map(|spec| self.open_table(spec, config.survives_worker_loss)).collect();
         match states {
             Ok(states) => {
                 self.tables = states;

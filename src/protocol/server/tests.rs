@@ -39,7 +39,8 @@ fn shard(pushes: usize) -> Server {
     server.waiting_bytes_max = pushes * PUSH_BYTES;
     let config = JobConfig { tables: vec![table], writers: 2, program: Vec::new(), survives_worker_loss: false };
     let partition = HashRing::even(&[SHARD]).partition(Epoch(1), 0);
-    let mut frame = ControlMessage::Welcome { config, partition, servers: Vec::new(), resume: ResumePoint::default() }.to_frame(NodeId::SCHEDULER);
+    let mut frame = ControlMessage::Welcome { config, partition, servers: Vec::new(), resume: ResumePoint::default() }
+        .to_frame(NodeId::SCHEDULER);
     let scheduler = Identity { term: Term(1), ..Identity::new(NodeId::SCHEDULER, JobId(1), Incarnation(1)) };
     frame.header = scheduler.stamp(frame.header);
     server.handle(Nanos(0), Input::Frame { from: NodeId::SCHEDULER, frame: received(&frame) });

@@ -8,6 +8,7 @@ mod scheduler;
 mod server;
 mod value_filter;
 mod worker;
+mod worker_loss;
 
 use super::{Identity, Input, Machine, Output};
 use crate::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term};
@@ -118,7 +119,12 @@ fn partition(shards: &[NodeId]) -> Partition {
 
 fn welcome(tables: Vec<TableSpec>, writers: u32, shards: &[NodeId]) -> Input {
     let servers = shards.iter().map(|&shard| info(shard)).collect();
-    from_scheduler(&ControlMessage::Welcome { config: job(tables, writers), partition: partition(shards), servers, resume: ResumePoint::default() })
+    from_scheduler(&ControlMessage::Welcome {
+        config: job(tables, writers),
+        partition: partition(shards),
+        servers,
+        resume: ResumePoint::default(),
+    })
 }
 
 fn seconds(seconds: u64) -> Nanos {

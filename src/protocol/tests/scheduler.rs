@@ -128,7 +128,8 @@ fn work_is_finished_when_every_account_was_heard_whatever_came_first() {
     say(&mut scheduler, WORKER, &ControlMessage::NextUnit { sequence: 1 });
     let overtaking = say(&mut scheduler, WORKER, &ControlMessage::NextUnit { sequence: 2 });
     assert!(!all_finished(&overtaking.events), "the account of unit 0 is still on its way");
-    let done = ControlMessage::UnitDone { sequence: 1, unit: 0, report: Vec::new(), resume: Some(ResumePoint::default()) };
+    let done =
+        ControlMessage::UnitDone { sequence: 1, unit: 0, report: Vec::new(), resume: Some(ResumePoint::default()) };
     assert!(all_finished(&say(&mut scheduler, WORKER, &done).events));
     assert!(!all_finished(&say(&mut scheduler, WORKER, &done).events), "it is said once");
 }
@@ -137,7 +138,12 @@ fn work_is_finished_when_every_account_was_heard_whatever_came_first() {
 fn an_account_is_taken_once_and_in_order() {
     let mut scheduler = standing(20);
     scheduler.begin_work();
-    let account = |sequence, unit| ControlMessage::UnitDone { sequence, unit, report: Vec::new(), resume: Some(ResumePoint::default()) };
+    let account = |sequence, unit| ControlMessage::UnitDone {
+        sequence,
+        unit,
+        report: Vec::new(),
+        resume: Some(ResumePoint::default()),
+    };
     let heard = |sequence| vec![ControlMessage::UnitDoneHeard { sequence }];
     assert_eq!(say(&mut scheduler, WORKER, &account(2, 13)).said(WORKER), heard(0));
     assert_eq!(say(&mut scheduler, WORKER, &account(1, 4)).said(WORKER), heard(1));

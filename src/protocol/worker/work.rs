@@ -42,7 +42,8 @@ impl Worker {
     /// As [`unit_done`](Self::unit_done), where `next` is the first name of the unit behind it, of which pulls
     /// may have begun; `notes` are for who takes this writer's work over there.
     pub fn unit_done_before(&mut self, unit: u64, report: Vec<u8>, next: Timestamp, notes: Vec<u8>) {
-        let of_table = |own: &TableTime| TableResume { time: own.time, slices: own.slices.clone(), finished: own.finished };
+        let of_table =
+            |own: &TableTime| TableResume { time: own.time, slices: own.slices.clone(), finished: own.finished };
         let tables = self.times.iter().map(of_table).collect();
         self.account(unit, report, Some(ResumePoint { timestamp: next, tables, notes }));
     }
