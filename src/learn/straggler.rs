@@ -27,6 +27,10 @@ impl Stragglers {
     /// Whether the worker should wait for a unit that another gives back. `open` are the training units that
     /// workers hold, in the order in which they were given.
     pub(super) fn waits(&mut self, worker: WriterId, open: &[(WriterId, u64)]) -> bool {
+        // One that asks ahead is asked again when its last unit is done.
+        if open.iter().any(|(holder, _)| *holder == worker) {
+            return true;
+        }
         let has_hope = self.asked.len() > self.idle.len() || self.spare(open).is_some();
         has_hope && self.idle.insert(worker)
     }
@@ -89,5 +93,6 @@ mod tests {
         assert!(stragglers.waits(FAST, &open));
         stragglers.next(&open);
         assert!(!stragglers.waits(WriterId(3), &open), "one unit for one worker");
+        assert!(stragglers.waits(SLOW, &open) && stragglers.next(&open).is_none(), "it has units of its own");
     }
 }

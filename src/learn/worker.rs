@@ -140,8 +140,9 @@ impl<'a> Worker<'a> {
 
     fn run(&mut self) -> Result<(), LearnError> {
         loop {
-            self.top_up()?;
+            // First, so that a hand that becomes empty asks before it waits.
             self.give_back();
+            self.top_up()?;
             match self.queue.front().map(|front| (front.unit, &front.item)) {
                 Some((unit, WorkItem::EndTraining | WorkItem::Solve)) => self.end_training(unit)?,
                 Some((_, WorkItem::Train { .. } | WorkItem::Test { .. })) => self.advance()?,

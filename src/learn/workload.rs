@@ -153,11 +153,11 @@ impl TrainWorkload {
 
     /// The writer's next training unit.
     fn next_training(&mut self, writer: WriterId) -> Option<WorkItem> {
-        if self.left.contains(&writer) {
-            return None;
-        }
         if let Some(item) = self.returned.pop_front().filter(|_| !self.stopped) {
             return Some(item);
+        }
+        if self.left.contains(&writer) {
+            return None;
         }
         let count = self.places.len();
         let index = writer.0 as usize % count;
@@ -271,6 +271,7 @@ impl Workload for TrainWorkload {
         if !self.sequential || !is_adopted {
             self.left.insert(worker);
         }
+        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_asks(worker));
         for (&unit, open) in self.open.iter_mut().filter(|(_, open)| open.writer == worker) {
             open.parts.clear();
             self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, true));

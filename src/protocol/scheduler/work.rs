@@ -182,6 +182,8 @@ impl Scheduler {
             if let Some(resume) = resume {
                 account.open.retain(|open| open.id != unit);
                 account.resume = resume;
+                // What is done need not be given back.
+                account.release = account.release.filter(|&asked| asked != unit);
             }
             if let Err(shutdown) = self.workload.finished(WriterId(from.rank()), unit, report) {
                 self.end(now, shutdown);

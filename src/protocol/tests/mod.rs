@@ -11,6 +11,7 @@ mod scheduler;
 mod server;
 mod value_filter;
 mod worker;
+mod worker_loss;
 
 use super::{Identity, Input, Machine, Output};
 use crate::id::{Epoch, Incarnation, JobId, Nanos, NodeId, TableId, Term};
