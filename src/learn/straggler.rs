@@ -50,7 +50,7 @@ impl Stragglers {
         let is_spare = |&&(worker, unit): &&(WriterId, u64)| {
             let mut held = open.iter().filter(|(holder, _)| *holder == worker).map(|&(_, held)| held);
             held.next() != Some(unit)
-                && held.last() == Some(unit)
+                && held.next_back() == Some(unit)
                 && !self.begun.contains(&unit)
                 && !self.asked.contains(&unit)
         };

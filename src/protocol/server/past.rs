@@ -11,7 +11,7 @@
 use super::arrived::Arrived;
 use crate::id::Time;
 use crate::keyspace::KeyRange;
-use crate::memory::{Block, Pool};
+use crate::memory::{Block, Pool, copy_counted};
 use crate::store::Table;
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ fn restore(
             Some(keys) => place += keys[place..].partition_point(|&pulled| pulled < key),
         }
         if keys.is_none_or(|keys| keys.get(place) == Some(&key)) {
-            values[place * size..(place + 1) * size].copy_from_slice(before);
+            copy_counted(&mut values[place * size..(place + 1) * size], before);
         }
     }
 }
