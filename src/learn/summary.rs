@@ -4,6 +4,7 @@ use super::progress::{DelayInForce, Pass, Progress};
 use super::report::WorkerFigures;
 use crate::client::LinkCounts;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Latest changes of the delay that the table names one by one.
@@ -185,7 +186,9 @@ impl Summary {
     /// Who was lost and who went on in its place.
     fn add_losses(&mut self, progress: &Progress) {
         self.fields.insert("units_taken_back".to_owned(), json!(progress.units_taken_back));
-        self.fields.insert("workers_lost".to_owned(), json!(progress.losses.len()));
+        // A worker is lost again with the process that has adopted it: each counts once.
+        let lost: BTreeSet<u32> = progress.losses.iter().map(|loss| loss.rank).collect();
+        self.fields.insert("workers_lost".to_owned(), json!(lost.len()));
         let each = progress.losses.iter();
         let each = each.map(|loss| json!({ "rank": loss.rank, "reason": loss.reason, "adopted_by": loss.adopted_by }));
         self.fields.insert("losses".to_owned(), Value::Array(each.collect()));
