@@ -20,7 +20,7 @@
 //! | [`simd`] | kernels: scalar oracle, AVX2, AVX-512; the same bits on all |
 //! | [`memory`] | buffers with an owner, slabs in huge pages on a memory node, mapped files |
 //! | [`keyspace`] | key ranges, maps over them, the hash ring of virtual servers, the partition table |
-//! | [`clock`] | what was applied: by key range and writer, a floor and the timestamps above it |
+//! | [`clock`] | what was applied, by key range and writer: a floor, the timestamps above it, the times that are ended |
 //! | [`wire`] | the fixed header, borrowing views of a frame, control messages |
 //! | [`filter`] | steps that shrink a message: rounding once per push, lossless ones at each send |
 //! | [`store`] | tables as ordered arrays in chunks, update functions, the model file's bytes |
@@ -47,13 +47,15 @@
 //!    checks epoch, ownership, keys and values before anything is applied, waits
 //!    for declared dependencies, and claims the sub-ranges whose record lacks the name.
 //! 5. A kept list has remembered positions (`store::Positions`): no key is searched for again until
-//!    its chunk is rebuilt. `Eventual`: the update function runs now. `Sequential`: the frame is kept; when every writer has
-//!    ended the time, all are accumulated in writer order and the update function runs once.
+//!    its chunk is rebuilt. `Eventual` and `BoundedDelay`: the update function runs now. `Sequential`: the frame is kept; when
+//!    every writer has ended the time, all are accumulated in writer order and the update function runs once.
 //! 6. The applied update passes the chain (without replicas: at once) and is acknowledged.
 //!
 //! # The way of a pull
-//! The request carries the time that committed state must have reached. A shard that is not so far
-//! keeps it, accounted, and answers the moment it is. The answer is one gather into a block that the
+//! The request carries the time below which every writer must have ended all times; the worker computes it
+//! from its own time and the table's rule, or the pull's (`protocol::worker::demand`). A shard that is not so
+//! far keeps it, accounted, and answers the moment it is. A delay may change while the job runs: the bound in
+//! force is the largest that a living worker may still use (`protocol::scheduler::delay`). The answer is one gather into a block that the
 //! transport sends; a large dense one is no copy but counted views of the table's extents, and the first
 //! push that meets such a view copies that extent, once. Where the fabric writes into memory of peers,
 //! the worker's request says where the values are to land; until the reply, and for ever if a late one

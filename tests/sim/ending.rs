@@ -11,11 +11,15 @@ use std::time::Duration;
 const SHARD: NodeId = NodeId::server(1, 0);
 /// More work than is done before the accident.
 const UNITS: u64 = 100_000;
+/// Longest pause between two things that a worker does, at least.
+const THINK_MAX: Duration = Duration::from_millis(4);
 
 /// A cluster of two shards and two workers that has worked for a quarter of a second.
 fn working(seed: u64, faults: SimFaults) -> Cluster {
     let mut plan = Plan::of(seed).with_cluster(2, 1);
     (plan.workers, plan.units, plan.faults) = (2, UNITS, faults);
+    // They go on working as long as the others wait for the one that is lost.
+    plan.think_max = plan.think_max.max(THINK_MAX);
     let mut cluster = Cluster::new(&plan);
     let until = Nanos(0).after(Duration::from_millis(250));
     assert!(cluster.run_until(|cluster| cluster.now >= until), "it ended too early: {:?}", cluster.ends);

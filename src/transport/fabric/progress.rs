@@ -159,6 +159,7 @@ impl Transport for FabricTransport {
             self.take_arrived(now, incoming);
         }
         self.attend_guests(now);
+        self.make_due_offers(now);
         self.read_links(incoming, frames_max);
         is_more || self.has_more
     }
@@ -169,7 +170,7 @@ impl Transport for FabricTransport {
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.tcp.poll_timeout().into_iter().chain(self.guests_timeout()).min()
+        self.tcp.poll_timeout().into_iter().chain(self.guests_timeout()).chain(self.next_offer_at()).min()
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), TransportError> {

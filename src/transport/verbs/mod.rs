@@ -37,7 +37,6 @@ mod event;
 mod failure;
 mod fault;
 mod gid;
-mod guard;
 mod inline_trial;
 mod library;
 mod limits;
