@@ -90,6 +90,17 @@
 //! A node that answers reads nothing more from a peer that does not read its answers, so that the peer
 //! cannot make it hold more than a limit. A node that asks always reads, or both could wait for ever.
 //!
+//! # The loss of a worker
+//! A worker is a writer's slot, and the names of its operations tell their place in its work, not their moment:
+//! each minibatch is a step that takes its names when it begins. The account of a finished unit says where the
+//! writer's work goes on. With `--on-worker-loss continue` the scheduler asks the process of another worker to
+//! run a second node in the lost one's name from there (`protocol::scheduler::adoption`); it does the units that
+//! were open again, under the same names, and shards skip what they have: every minibatch counts once at every
+//! shard. Under `Sequential` it then goes on as the lost one would have, and the model has the same bytes: shards
+//! that have committed a step that others lack answer its pulls from before it (`protocol::server::past`).
+//! Otherwise nobody waits for it, and new units go to the others. The losses in the summary are those of the run
+//! that was accounted for, so the training loss may differ a little; filters that hold values back are refused.
+//!
 //! # What is copied and allocated
 //! Between the kernel's buffers and the store's columns payload is copied by `memory::copy_counted` and
 //! its like alone, which the house rules see to: what one read brings together with the header before it

@@ -10,6 +10,7 @@
 
 mod cluster;
 mod ending;
+mod loss;
 mod number;
 mod oracle;
 mod plan;
