@@ -10,14 +10,14 @@ use super::settings::{JobArguments, JobSettings};
 use super::train::BEGIN_VARIABLE;
 use crate::error::{ExitCode, Failure};
 use crate::id::{JobId, NodeId, TableId};
-use crate::learn::{BlockProblem, TrainWorkload};
 use crate::learn::config::{Problem, WEIGHTS};
 use crate::learn::data::{Beyond, DataFile, Format, ReaderConfig, UnitPlan, data_files, key_end};
 use crate::learn::progress::Progress;
 use crate::learn::summary::{Summary, SummaryFacts};
+use crate::learn::{BlockProblem, TrainWorkload};
 use crate::node::{
-    BlockProx, Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan, SchedulerPlan,
-    SchedulerProcess, TableSpec, UpdateFunction, check_target,
+    BlockProx, Cast, Consistency, DType, Ftrl, JobConfig, JobEnd, Layout, LoadPlan, NodeConfig, SavePlan,
+    SchedulerPlan, SchedulerProcess, TableSpec, UpdateFunction, check_target,
 };
 use clap::Args;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -166,7 +166,10 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
 
 /// What a program that uses the model must know of the data: how keys were made, and the bias.
 fn notes(settings: &JobSettings, hashed: bool) -> Vec<(String, String)> {
-    let mut notes = vec![("algorithm".to_owned(), settings.algorithm.name().to_owned()), ("bias".to_owned(), settings.bias.to_string())];
+    let mut notes = vec![
+        ("algorithm".to_owned(), settings.algorithm.name().to_owned()),
+        ("bias".to_owned(), settings.bias.to_string()),
+    ];
     if hashed {
         notes.push(("bits".to_owned(), settings.bits.to_string()));
     }

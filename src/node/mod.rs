@@ -44,5 +44,6 @@ pub use crate::transport::Waker;
 pub use crate::transport::fabric::{LinkCounts, LinkKind, LinkSettings, TransportChoice};
 pub use crate::transport::handshake::Secret;
 pub use crate::wire::{
-    Adagrad, Adam, BlockProx, Consistency, DType, Filters, Ftrl, JobConfig, Layout, Prox, Sgd, TableSpec, UpdateFunction,
+    Adagrad, Adam, BlockProx, Consistency, DType, Filters, Ftrl, JobConfig, Layout, Prox, Sgd, TableSpec,
+    UpdateFunction,
 };

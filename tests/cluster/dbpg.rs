@@ -77,11 +77,12 @@ fn sequential_repeats_itself_on_any_number_of_servers_and_the_model_can_be_used(
     }
     let evaluated = scratch.run(&["evaluate", "--model", "model", "--data", "data.svm", "--json", "scores.json"]);
     evaluated.expect_code(0);
-    let scores: Value = serde_json::from_slice(&std::fs::read(scratch.path("scores.json")).expect("scores")).expect("one");
+    let scores: Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("scores.json")).expect("scores")).expect("one");
     let test = number(&summary, "test_log_loss");
-    let own = scores.as_object().and_then(|object| object.values().find_map(|value| {
-        value.as_f64().filter(|loss| (loss - test).abs() < 1e-4)
-    }));
+    let own = scores
+        .as_object()
+        .and_then(|object| object.values().find_map(|value| value.as_f64().filter(|loss| (loss - test).abs() < 1e-4)));
     assert!(own.is_some(), "{scores} has no log loss of {test}");
 }
 

@@ -55,7 +55,9 @@ impl Lists {
     pub(super) fn for_each(&self, list: usize, mut visit: impl FnMut(usize, f32)) {
         match self.values(list) {
             None => self.places(list).iter().for_each(|&place| visit(place as usize, 1.0)),
-            Some(values) => self.places(list).iter().zip(values).for_each(|(&place, &value)| visit(place as usize, value)),
+            Some(values) => {
+                self.places(list).iter().zip(values).for_each(|(&place, &value)| visit(place as usize, value))
+            }
         }
     }
 
@@ -123,10 +125,14 @@ impl Loader {
         let mut rows = Lists { begins: vec![0], places: Vec::new(), values: has_values.then(Vec::new) };
         for batch in self.batches {
             let mut feature = 0;
-            let numbers: Vec<u32> = batch.unique.iter().map(|&key| {
-                feature += keys[feature..].partition_point(|&own| own < key);
-                feature as u32
-            }).collect();
+            let numbers: Vec<u32> = batch
+                .unique
+                .iter()
+                .map(|&key| {
+                    feature += keys[feature..].partition_point(|&own| own < key);
+                    feature as u32
+                })
+                .collect();
             labels.extend_from_slice(&batch.labels);
             let before = rows.places.len();
             rows.places.extend(batch.local.iter().map(|&local| numbers[local as usize]));

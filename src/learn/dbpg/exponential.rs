@@ -31,21 +31,9 @@ pub(super) fn exp_f64(x: f64) -> f64 {
     let rest = (x - power * LN2_F64[0]) - power * LN2_F64[1];
     // Taylor's series: the next term is below 4e-18, as `rest` is at most ln 2 / 2.
     let mut sum = 1.0 / 6_227_020_800.0;
-    for factorial in [
-        479_001_600.0,
-        39_916_800.0,
-        3_628_800.0,
-        362_880.0,
-        40_320.0,
-        5_040.0,
-        720.0,
-        120.0,
-        24.0,
-        6.0,
-        2.0,
-        1.0,
-        1.0,
-    ] {
+    for factorial in
+        [479_001_600.0, 39_916_800.0, 3_628_800.0, 362_880.0, 40_320.0, 5_040.0, 720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0]
+    {
         sum = sum * rest + 1.0 / factorial;
     }
     sum * f64::from_bits(((power as i64 + 1023) as u64) << 52)

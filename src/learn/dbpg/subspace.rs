@@ -13,7 +13,9 @@ use super::exchange::Keys;
 use super::solver::Solver;
 use crate::learn::error::LearnError;
 
-const ITERATIONS: u32 = 20;
+/// Iterations of a step: the least, while weights still come and go, and the most.
+pub(super) const ITERATIONS: u32 = 20;
+const ITERATIONS_MAX: u32 = 150;
 /// Ends the iterations when the residual's norm is this share of the first one.
 const RESIDUAL_SHARE: f64 = 0.1;
 const STEPS: u32 = 8;
@@ -92,10 +94,11 @@ impl Solver {
     fn direction(&self, support: &Support, mut residual: Vec<f64>) -> Result<Vec<f64>, LearnError> {
         let mut direction = vec![0.0; residual.len()];
         let mut search: Vec<f64> = residual.iter().zip(&support.diagonal).map(|(r, d)| r / d).collect();
-        let square = |residual: &[f64]| self.part(support, |place| residual[place] * residual[place] / support.diagonal[place]);
+        let square =
+            |residual: &[f64]| self.part(support, |place| residual[place] * residual[place] / support.diagonal[place]);
         let first = self.total(square(&residual))?;
         let mut norm = first;
-        for _ in 0..ITERATIONS {
+        for _ in 0..self.iterations {
             let (product, bend) = self.product(support, &search)?;
             // Also refuses what is not a number.
             if !(bend > 0.0) {
@@ -141,8 +144,11 @@ impl Solver {
         for _ in 0..STEPS {
             let moved = self.moved(support, direction, share);
             let mut changes = vec![0.0; support.rows.count()];
-            let differences: Vec<f64> =
-                moved.iter().zip(&support.features).map(|(new, &feature)| new - self.weights[feature as usize]).collect();
+            let differences: Vec<f64> = moved
+                .iter()
+                .zip(&support.features)
+                .map(|(new, &feature)| new - self.weights[feature as usize])
+                .collect();
             for (row, change) in changes.iter_mut().enumerate() {
                 support.rows.for_each(row, |place, value| *change += differences[place] * f64::from(value));
             }
@@ -173,13 +179,18 @@ impl Solver {
         moved.collect()
     }
 
-    /// Less caution after a whole step, more after a short one.
+    /// Less caution after a whole step, more after a short one; and more iterations where the steps are
+    /// whole and the optimum is near, since what remains are nearly flat directions.
     fn follow(&mut self, share: f64) {
         if share == 1.0 {
             let least = CAUTION_SHARE * self.solution.kkt_violation / self.problem.l1.max(f64::MIN_POSITIVE);
             self.caution = (self.caution / 3.0).max(self.caution.min(least));
+            if self.solution.kkt_violation < self.problem.l1 {
+                self.iterations = (self.iterations * 3 / 2).min(ITERATIONS_MAX);
+            }
         } else if share < 0.3 {
             self.caution *= 3.0;
+            self.iterations = (self.iterations / 2).max(ITERATIONS);
         }
     }
 }
