@@ -6,7 +6,7 @@ const ROUND_F32: f32 = 12_582_912.0;
 const ROUND_F64: f64 = 6_755_399_441_055_744.0;
 /// ln 2 in two parts, of which a small multiple of the first is exact.
 const LN2_F32: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-const LN2_F64: [f64; 2] = [0.693_147_180_369_123_816_490, 1.908_214_929_270_587_700_02e-10];
+const LN2_F64: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
 
 /// `exp(x)` to about 1e-7 of itself; `x` is held within 87 of zero.
 #[inline(always)]
@@ -16,7 +16,7 @@ pub(super) fn exp_f32(x: f32) -> f32 {
     let rest = (x - power * LN2_F32[0]) - power * LN2_F32[1];
     // The minimax polynomial of Cephes' expf (S. Moshier).
     let mut sum = 1.987_569_1e-4f32;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         sum = sum * rest + coefficient;
     }
     let fraction = sum * (rest * rest) + rest + 1.0;

@@ -100,8 +100,7 @@ impl Solver {
         let mut norm = first;
         for _ in 0..self.iterations {
             let (product, bend) = self.product(support, &search)?;
-            // Also refuses what is not a number.
-            if !(bend > 0.0) {
+            if bend <= 0.0 || bend.is_nan() {
                 break;
             }
             let step = norm / bend;
@@ -156,7 +155,7 @@ impl Solver {
             let (norms, _) = self.norms(features.clone().zip(moved.iter().copied()));
             let objective = self.total(self.margins.loss(Some(&changes)) + norms)?;
             if objective < self.solution.objective {
-                self.exchange.assign(&support.keys, &moved)?;
+                let moved = self.exchange.assign(&support.keys, &moved)?;
                 features.zip(moved).for_each(|(feature, weight)| self.weights[feature] = weight);
                 self.margins.add_all(&changes);
                 self.solution.objective = objective;

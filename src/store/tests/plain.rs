@@ -48,6 +48,7 @@ macro_rules! float {
                         *s3 = wide(beta2) * *s3 + new2;
                         self - wide(rate) * (*s0 / *s2) / ((*s1 / *s3).sqrt() + wide(epsilon))
                     }
+                    UpdateFunction::BlockProx(_) => unreachable!("its numbers do not stand for themselves"),
                     UpdateFunction::Ftrl(_) if g == 0.0 => self,
                     UpdateFunction::Ftrl(Ftrl { alpha, beta, l1, l2 }) => {
                         let (alpha, beta, l1, l2) = (wide(alpha), wide(beta), wide(l1), wide(l2));

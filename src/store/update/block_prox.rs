@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn a_curvature_of_zero_or_less_does_not_step() {
         let (mut state, mut values) = ([0.0; 6], [0.75, 1.0, -2.0, 3.0, 5.0, 6.0]);
-        StateUpdate::apply(&STEP, &mut state, &mut values, &[7.0, 0.0, 3.0 * 0.1, -3.0, 0.0, -2.0]);
-        assert_eq!(values, [0.75, 7.0, 0.1, 0.0, 0.0, 0.0]);
+        StateUpdate::apply(&STEP, &mut state, &mut values, &[7.0, 0.0, 3.0 * 0.125, -3.0, 0.0, -2.0]);
+        assert_eq!(values, [0.75, 7.0, 0.125, 0.0, 0.0, 0.0]);
         assert_eq!(state, [0.0; 6]);
     }
 }
