@@ -98,6 +98,15 @@ pub const RECONNECT_BACKOFF_MIN: Duration = Duration::from_millis(2);
 /// Longest pause between two attempts to connect.
 pub const RECONNECT_BACKOFF_MAX: Duration = Duration::from_millis(500);
 
+/// Shortest pause before a link that broke is set up again; doubles up to [`LINK_BACKOFF_MAX`].
+pub const LINK_BACKOFF_MIN: Duration = Duration::from_millis(4);
+
+/// Longest pause before a link that keeps breaking is set up again.
+pub const LINK_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Between two set-ups this far apart a link has worked: the next pause is the shortest again.
+pub const LINK_PROVEN: Duration = Duration::from_secs(5);
+
 /// A segment without an answer is sent again after this long.
 pub const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 

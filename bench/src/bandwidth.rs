@@ -3,15 +3,15 @@
 use crate::cluster::{Job, Mode, Table, table};
 use crate::limit::Streams;
 use crate::machine::Machine;
-use crate::options::{PeerOptions, TableOptions, Wait};
-use crate::pair::Pair;
+use crate::options::{Apply, PeerOptions, TableOptions, Wait};
+use crate::pair::{Pair, Receiver};
 use crate::peer::{MpiKind, PeerPlan, PeerPoint, PeerSet};
 use crate::pin::Placement;
 use crate::report::{Plot, Report, Row};
 use crate::sample::median;
 use crate::timing::{Pace, Series};
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use parashard::keyspace::KeyRange;
 use parashard::node::{Layout, LinkKind};
 use std::time::Instant;
@@ -65,15 +65,6 @@ struct Side {
     _job: Option<Job>,
 }
 
-/// What is done with what arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Apply {
-    /// A server adds it to its table, or answers from it.
-    Sum,
-    /// Nothing: two fabrics alone, in this process. The receiver checks headers and lets frames go.
-    None,
-}
-
 /// Measures all sizes and publishes the rows.
 pub(crate) fn run(arguments: &BandwidthArguments) -> Result<()> {
     let TableOptions { options, remote, ways, wait } = &arguments.common;
@@ -121,7 +112,7 @@ pub(crate) fn run(arguments: &BandwidthArguments) -> Result<()> {
 impl Side {
     fn start(arguments: &BandwidthArguments, mode: Mode, sizes: &[u64], placement: &Placement) -> Result<Side> {
         if arguments.apply == Apply::None {
-            let pair = Pair::start(mode.wait, mode.way, placement)?;
+            let pair = Pair::start(mode.wait, mode.way, Receiver::Counts, placement)?;
             let point = |&bytes| Point { kind: PointKind::Transfer, bytes, depth: 1, series: Series::default() };
             let (link, points) = (pair.link(), sizes.iter().map(point).collect());
             return Ok(Side { link, name: link.name().to_owned(), table: None, pair: Some(pair), points, _job: None });

@@ -1,9 +1,11 @@
 //! Round trips of small requests beside a raw TCP ping-pong that waits in the same way.
 
+mod alone;
+
 use crate::cluster::{self, Job, Table, table};
 use crate::limit::{Perftest, PingPong};
 use crate::machine::Machine;
-use crate::options::{PeerOptions, TableOptions, Wait};
+use crate::options::{Apply, PeerOptions, TableOptions, Wait};
 use crate::peer::{MpiKind, PeerPlan, PeerPoint, PeerSet, RedisWork};
 use crate::pin::Placement;
 use crate::report::{Plot, Report, Row};
@@ -31,6 +33,9 @@ pub(crate) struct LatencyArguments {
     common: TableOptions,
     #[command(flatten)]
     peers: PeerOptions,
+    /// What is done with what arrives.
+    #[arg(long, value_enum, default_value = "sum", conflicts_with_all = ["scheduler", "peers", "in_process"])]
+    apply: Apply,
 }
 
 /// One way of waiting with its job, its peer and what was measured.
@@ -52,6 +57,9 @@ struct Mode {
 
 /// Measures round trips and publishes the rows.
 pub(crate) fn run(arguments: &LatencyArguments) -> Result<()> {
+    if arguments.apply == Apply::None {
+        return alone::run(&arguments.common);
+    }
     let TableOptions { options, remote, ways, wait } = &arguments.common;
     let placement = options.placement()?;
     placement.on_client()?;
@@ -179,9 +187,13 @@ fn trip_row(name: &str, keys: u64, series: &Series) -> Row {
 }
 
 /// Adds how much of what plain sockets give is reached: their time over its own.
-fn beside_raw(mut row: Row, series: &Series, raw: &Series) -> Row {
+fn beside_raw(row: Row, series: &Series, raw: &Series) -> Row {
+    beside("raw_tcp", row, series, raw)
+}
+
+fn beside(name: &'static str, mut row: Row, series: &Series, raw: &Series) -> Row {
     row.limit = raw.p50_ns().map(|ns| ns / 1e3);
-    row.limit_name = "raw_tcp";
+    row.limit_name = name;
     row.share_of_limit = raw.p50_ratio(series);
     row.with("p50_ratio", series.p50_ratio(raw)).with("p99_ratio", series.p99_ratio(raw))
 }

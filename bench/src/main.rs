@@ -43,7 +43,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Round trips of 1 and 100 keys, beside a raw TCP ping-pong that waits in the same way.
+    /// Round trips of 1 and 100 keys, or of frames alone, beside a raw TCP ping-pong that waits in the same way.
     Latency(latency::LatencyArguments),
     /// Dense pushes alone and pulls alone, beside what the machine gives one stream on the same way.
     Bandwidth(bandwidth::BandwidthArguments),

@@ -168,3 +168,12 @@ pub(crate) struct PeerOptions {
     #[arg(long, conflicts_with = "scheduler")]
     pub(crate) peers: bool,
 }
+
+/// What is done with what arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Apply {
+    /// A server adds it to its table, or answers from it.
+    Sum,
+    /// Nothing: two fabrics alone, in this process. The receiver checks headers and lets frames go.
+    None,
+}

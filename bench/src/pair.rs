@@ -1,11 +1,11 @@
 //! Two fabrics alone, a worker's and a server's, in this process: what a way carries when nobody applies
 //! anything. The receiver, on the server's core, takes frames, whose headers the fabric has checked, counts
-//! their bytes and lets them go, which returns their credits.
+//! their bytes and lets them go, which returns their credits; or it acknowledges each.
 
 use crate::options::{Wait, Way};
 use crate::pin::Placement;
 use anyhow::{Context, Result, bail};
-use parashard::id::{Generation, Incarnation, JobId, NodeId};
+use parashard::id::{Generation, Incarnation, JobId, Nanos, NodeId};
 use parashard::limit;
 use parashard::memory::{Pool, TxBuf};
 use parashard::node::{LinkKind, LinkSettings, Secret, now, random};
@@ -35,9 +35,20 @@ pub(crate) struct Pair {
     values: TxBuf,
     link: LinkKind,
     sent_bytes: u64,
+    answers: u64,
+    outgoing: Vec<TxFrame>,
     incoming: Vec<Incoming>,
     shared: Arc<Shared>,
     receiver: Option<JoinHandle<Result<(), TransportError>>>,
+}
+
+/// What the receiver does with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receiver {
+    /// Counts its bytes.
+    Counts,
+    /// Acknowledges it as a push.
+    Answers,
 }
 
 #[derive(Default)]
@@ -48,7 +59,7 @@ struct Shared {
 
 impl Pair {
     /// Two fabrics that have agreed on a way.
-    pub(crate) fn start(wait: Wait, way: Way, placement: &Placement) -> Result<Pair> {
+    pub(crate) fn start(wait: Wait, way: Way, does: Receiver, placement: &Placement) -> Result<Pair> {
         let job = JobId(u64::from_le_bytes(random()?));
         let secret = Secret::from_bytes(&random::<32>()?)?;
         let (receiver, _) = open(RECEIVER, job, &secret, wait, way)?;
@@ -56,7 +67,8 @@ impl Pair {
         let (mut transport, pool) = open(SENDER, job, &secret, wait, way)?;
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let receiver = placement.start_on_server(|| Ok(std::thread::spawn(move || receive(receiver, &theirs))))?;
+        let receiver =
+            placement.start_on_server(|| Ok(std::thread::spawn(move || receive(receiver, job, does, &theirs))))?;
         transport.connect(now(), RECEIVER, &address);
         let mut values = pool.block(limit::SEGMENT_BYTES);
         values.fill(7);
@@ -66,6 +78,8 @@ impl Pair {
             values: values.freeze(),
             link: LinkKind::Tcp,
             sent_bytes: 0,
+            answers: 0,
+            outgoing: Vec::new(),
             incoming: Vec::new(),
             shared,
             receiver: Some(receiver),
@@ -122,13 +136,38 @@ impl Pair {
         Ok(())
     }
 
+    /// Pushes `bytes` and waits for the acknowledgement.
+    pub(crate) fn trip(&mut self, bytes: usize) -> Result<()> {
+        let mut header = Header::new(Kind::Push, SENDER);
+        (header.job, header.value_bytes) = (self.job, u32::try_from(bytes)?);
+        self.outgoing.push(TxFrame::with_values(header, self.values.slice(0..bytes)));
+        let (now, expected) = (now(), self.answers + 1);
+        self.transport.tx_burst(now, RECEIVER, &mut self.outgoing);
+        self.transport.flush(now);
+        self.read(now)?;
+        while self.answers < expected {
+            self.transport.flush(now);
+            self.transport.wait(Some(SLEEP_MAX))?;
+            self.read(parashard::node::now())?;
+        }
+        Ok(())
+    }
+
     fn progress(&mut self) -> Result<()> {
         let now = now();
         self.transport.flush(now);
+        self.read(now)
+    }
+
+    fn read(&mut self, now: Nanos) -> Result<()> {
         self.transport.rx_burst(now, &mut self.incoming, FRAMES_MAX);
         for incoming in self.incoming.drain(..) {
-            if let Incoming::Lost { reason, .. } | Incoming::Refused { reason, .. } = incoming {
-                bail!("the connection is lost: {reason}");
+            match incoming {
+                Incoming::Lost { reason, .. } | Incoming::Refused { reason, .. } => {
+                    bail!("the connection is lost: {reason}");
+                }
+                Incoming::Frame { .. } => self.answers += 1,
+                Incoming::Up { .. } | Incoming::Reconnected { .. } => {}
             }
         }
         Ok(())
@@ -167,18 +206,25 @@ fn open(node: NodeId, job: JobId, secret: &Secret, wait: Wait, way: Way) -> Resu
     Ok((FabricTransport::open(config, &links)?, pool))
 }
 
-fn receive(mut transport: FabricTransport, shared: &Shared) -> Result<(), TransportError> {
-    let mut incoming = Vec::new();
+fn receive(mut transport: FabricTransport, job: JobId, does: Receiver, shared: &Shared) -> Result<(), TransportError> {
+    let (mut incoming, mut answers) = (Vec::new(), Vec::new());
     while !shared.is_over.load(Ordering::Acquire) {
-        let is_more = transport.rx_burst(now(), &mut incoming, FRAMES_MAX);
-        let bytes = |told: &Incoming| match told {
-            Incoming::Frame { frame, .. } => u64::from(frame.header.value_bytes),
-            _ => 0,
-        };
-        let arrived: u64 = incoming.iter().map(bytes).sum();
+        let now = now();
+        let is_more = transport.rx_burst(now, &mut incoming, FRAMES_MAX);
+        let mut arrived = 0;
+        for told in &incoming {
+            let Incoming::Frame { frame, .. } = told else { continue };
+            arrived += u64::from(frame.header.value_bytes);
+            if does == Receiver::Answers {
+                answers.push(TxFrame::bare(Header { job, ..Header::new(Kind::PushReply, RECEIVER) }));
+            }
+        }
+        if !answers.is_empty() {
+            transport.tx_burst(now, SENDER, &mut answers);
+        }
+        transport.flush(now);
         incoming.clear();
         shared.received_bytes.fetch_add(arrived, Ordering::Release);
-        transport.flush(now());
         if !is_more {
             transport.wait(Some(SLEEP_MAX))?;
         }

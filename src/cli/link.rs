@@ -39,7 +39,7 @@ impl LinkOptions {
         }
         verbs.gid_index = self.gid_index.or(verbs.gid_index);
         verbs.traffic_class = self.traffic_class.unwrap_or(verbs.traffic_class);
-        Ok(LinkSettings { choice: self.transport.choice(), verbs })
+        Ok(LinkSettings { choice: self.transport.choice(), verbs, ..LinkSettings::default() })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Classify;
 use crate::id::NodeId;
 use crate::protocol::Identity;
 use crate::protocol::server::{Server, ServerEvent};
-use crate::transport::fabric::FabricTransport;
+use crate::transport::fabric::{FabricTransport, LinkSettings};
 use crate::transport::{Transport, TransportError};
 use crate::wire::Shutdown;
 use std::sync::mpsc;
@@ -71,7 +71,8 @@ type ShardDriver = Driver<Server, FabricTransport>;
 fn open_shard(config: &NodeConfig, node: NodeId, seat: Seat) -> Result<ShardDriver, NodeError> {
     let pool = config.placement.pool(seat.node);
     let (incarnation, transport) = config.transport(node, true, &pool)?;
-    let transport = FabricTransport::open(transport, &config.links)?;
+    let links = LinkSettings { near: seat.node, ..config.links.clone() };
+    let transport = FabricTransport::open(transport, &links)?;
     let address = config.advertised(transport.local_address().as_deref())?;
     let identity = Identity::new(node, config.job, incarnation);
     tracing::info!(%node, address, "listening");

@@ -112,12 +112,12 @@ impl RxFrame {
     }
 
     /// As [`new`](Self::new), for a fabric that guards bodies itself: the checksum is over the header alone,
-    /// as [`Header::encode`] without body makes it.
+    /// as [`Header::encode`] without body makes it, and the fabric has [checked](RawHeader::check) it.
     ///
     /// # Errors
-    /// When the body's length is not what the header says or the checksum is wrong.
-    pub fn linked(raw: &RawHeader, header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
-        RxFrame::of_link(raw, header, body, false)
+    /// When the body's length is not what the header says.
+    pub fn linked(header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
+        RxFrame::of_link(header, body, false)
     }
 
     /// As [`linked`](Self::linked), for a reply whose values lie in the landing of its request: `body` is
@@ -125,18 +125,17 @@ impl RxFrame {
     ///
     /// # Errors
     /// As [`linked`](Self::linked).
-    pub fn linked_landed(raw: &RawHeader, header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
-        RxFrame::of_link(raw, header, body, true)
+    pub fn linked_landed(header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
+        RxFrame::of_link(header, body, true)
     }
 
-    fn of_link(raw: &RawHeader, header: Header, body: RxBuf, landed: bool) -> Result<RxFrame, WireError> {
+    fn of_link(header: Header, body: RxBuf, landed: bool) -> Result<RxFrame, WireError> {
         let landed_bytes = if landed { header.value_bytes as usize } else { 0 };
         let expected = header.body_bytes() - landed_bytes;
         if body.len() != expected {
             let (bytes, limit) = (body.len() as u64, expected as u64);
             return Err(WireError::Length { what: "body", bytes, limit });
         }
-        raw.check(&[])?;
         Ok(RxFrame { header, target: None, landed, body })
     }
 
@@ -240,18 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn a_linked_frame_is_guarded_by_its_header_alone() {
+    fn a_linked_frame_has_the_body_that_its_header_says() {
         let mut header = Header::new(Kind::PullReply, NodeId::server(0, 0));
         header.value_bytes = 8;
-        let raw = header.encode(&[]);
         let body = || RxBuf::new(Pool::unbounded().block(8));
-        let frame = RxFrame::linked(&raw, header, body()).expect("the header's own checksum");
+        let frame = RxFrame::linked(header, body()).expect("its length");
         assert_eq!((frame.landed, frame.body().values.len()), (false, 8));
-        let frame = RxFrame::linked_landed(&raw, header, RxBuf::empty()).expect("values that lie elsewhere");
+        let frame = RxFrame::linked_landed(header, RxBuf::empty()).expect("values that lie elsewhere");
         assert_eq!((frame.landed, frame.body().values.len(), frame.bytes()), (true, 0, 136));
-        assert!(matches!(RxFrame::linked_landed(&raw, header, body()), Err(WireError::Length { .. })));
-        assert!(matches!(RxFrame::linked(&raw, header, RxBuf::empty()), Err(WireError::Length { .. })));
-        let whole = header.encode(&[&[1; 8]]);
-        assert!(matches!(RxFrame::linked(&whole, header, body()), Err(WireError::Checksum { .. })));
+        assert!(matches!(RxFrame::linked_landed(header, body()), Err(WireError::Length { .. })));
+        assert!(matches!(RxFrame::linked(header, RxBuf::empty()), Err(WireError::Length { .. })));
     }
 }

@@ -53,7 +53,9 @@ impl Pieces {
 
 impl From<TxBuf> for Pieces {
     fn from(piece: TxBuf) -> Pieces {
-        Pieces::from_iter([piece])
+        let mut pieces = Pieces::new();
+        pieces.push(piece);
+        pieces
     }
 }
 

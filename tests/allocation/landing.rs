@@ -102,8 +102,7 @@ impl Machines {
                     landing.as_shared().copy_in_counted(done, piece);
                     done += piece.len();
                 }
-                let raw = frame.header.encode(&[]);
-                RxFrame::linked_landed(&raw, frame.header, RxBuf::empty()).expect("a header")
+                RxFrame::linked_landed(frame.header, RxBuf::empty()).expect("a header")
             }
             None => received(frame),
         };

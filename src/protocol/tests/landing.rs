@@ -106,7 +106,7 @@ fn reply(request: &Header, value: Option<i64>) -> Input {
     (header.timestamp, header.range, header.value_bytes) = (request.timestamp, request.range, KEYS as u32 * 8);
     let frame = match value {
         Some(value) => received(&TxFrame::with_values(header, TxBuf::from_vec(vec![value; KEYS as usize]))),
-        None => RxFrame::linked_landed(&header.encode(&[]), header, RxBuf::empty()).unwrap(),
+        None => RxFrame::linked_landed(header, RxBuf::empty()).unwrap(),
     };
     Input::Frame { from: FIRST, frame }
 }

@@ -2,17 +2,16 @@
 
 use super::FabricTransport;
 use super::choice::LinkKind;
-use super::peer::{Halves, Invitation, Link, Options, Stage};
+use super::peer::{Halves, Invitation, Link, Options, Peer, Stage};
 use super::setup::SetupMessage;
 use crate::id::{Nanos, NodeId, Role};
 use crate::limit;
 use crate::transport::Transport;
 use crate::transport::local::{self, Hosting};
 use crate::transport::ring::{Doorbell, RingLink, RingMemory, Side};
-use crate::transport::shm::{Guest, Host, ShmTicket};
+use crate::transport::shm::Host;
 use crate::transport::verbs::{VerbsEndpoint, VerbsError};
 use crate::wire::RxFrame;
-use std::os::fd::AsRawFd;
 
 /// What the other side has.
 struct Offered {
@@ -37,6 +36,34 @@ impl FabricTransport {
         if self.node < peer {
             return;
         }
+        let at = record.pauses.next(now);
+        if at > now {
+            record.stage = Stage::Pausing(at);
+            return;
+        }
+        self.offer(now, peer);
+    }
+
+    /// Makes the offers whose moments have come.
+    pub(super) fn make_due_offers(&mut self, now: Nanos) {
+        while self.next_offer_at().is_some_and(|at| at <= now) {
+            let due = |record: &Peer| matches!(record.stage, Stage::Pausing(at) if at <= now);
+            let Some(peer) = self.peers.iter().find(|(_, record)| due(record)).map(|(&peer, _)| peer) else { return };
+            self.offer(now, peer);
+        }
+    }
+
+    /// When `make_due_offers` has something to do.
+    pub(super) fn next_offer_at(&self) -> Option<Nanos> {
+        let pausing = self.peers.values().filter_map(|record| match record.stage {
+            Stage::Pausing(at) => Some(at),
+            _ => None,
+        });
+        pausing.min()
+    }
+
+    fn offer(&mut self, now: Nanos, peer: NodeId) {
+        let record = self.peers.entry(peer).or_default();
         let generation = record.next_generation();
         record.stage = Stage::Offered;
         let verbs = self.begin_verbs(peer, generation);
@@ -56,7 +83,10 @@ impl FabricTransport {
     /// Remembers and logs why there is no verbs link with `peer`.
     fn object_to_verbs<T>(&mut self, peer: NodeId, error: &VerbsError) -> Option<T> {
         tracing::warn!(%peer, "no verbs link: {error}");
-        self.peers.entry(peer).or_default().objection = Some(format!("verbs: {error}"));
+        let record = self.peers.entry(peer).or_default();
+        record.objection = Some(format!("verbs: {error}"));
+        // A device that is gone does not come back.
+        record.had_link &= !matches!(error, VerbsError::OutOfUse { .. });
         None
     }
 
@@ -69,6 +99,7 @@ impl FabricTransport {
             self.paused_count -= usize::from(record.is_paused);
             record.close();
         }
+        self.has_rings = self.peers.values().any(|record| record.ring().is_some());
     }
 
     pub(super) fn on_setup(&mut self, now: Nanos, peer: NodeId, frame: &RxFrame) {
@@ -83,7 +114,9 @@ impl FabricTransport {
                 let verbs = verbs.map(|endpoint| *endpoint);
                 self.on_answer(now, peer, generation, Options { local, shm, verbs, reasons: Vec::new() });
             }
-            Ok(SetupMessage::Chosen { generation, kind, reason }) => self.on_chosen(peer, generation, kind, &reason),
+            Ok(SetupMessage::Chosen { generation, kind, reason }) => {
+                self.on_chosen(now, peer, generation, kind, &reason)
+            }
             Err(reason) => self.fail(peer, &format!("unreadable set-up message: {reason}")),
         }
     }
@@ -114,21 +147,6 @@ impl FabricTransport {
         self.say(now, peer, &SetupMessage::Answer { generation, local, shm, verbs });
     }
 
-    /// Listens for guests, from the first time on that one is expected.
-    fn open_host(&mut self) -> bool {
-        if self.host.is_none() {
-            let drawn = self.tcp.draw();
-            let name = std::array::from_fn(|place| drawn[place]);
-            let opened = Host::open(name).map_err(|error| error.to_string());
-            let watched = opened.and_then(|host| match self.tcp.watch(host.as_raw_fd()) {
-                Ok(()) => Ok(host),
-                Err(error) => Err(error.to_string()),
-            });
-            self.host = watched.inspect_err(|error| tracing::warn!("shared memory is not available: {error}")).ok();
-        }
-        self.host.is_some()
-    }
-
     /// Connects a queue pair to the one that was offered.
     fn answer_verbs(&mut self, peer: NodeId, generation: u16, theirs: &VerbsEndpoint) -> Option<Box<VerbsEndpoint>> {
         let ours = self.begin_verbs(peer, generation)?;
@@ -153,7 +171,7 @@ impl FabricTransport {
     }
 
     /// Tries what is left, the fastest first.
-    fn choose(&mut self, now: Nanos, peer: NodeId, mut options: Options) {
+    pub(super) fn choose(&mut self, now: Nanos, peer: NodeId, mut options: Options) {
         if let Some(ticket) = options.local.take() {
             match local::take(ticket, &self.bell) {
                 Ok(Some(ends)) => return self.settle_ring(now, peer, LinkKind::Local, ends, "same process"),
@@ -197,77 +215,18 @@ impl FabricTransport {
         verbs.connect(peer, &theirs).map_err(|error| Some(format!("verbs: {error}")))
     }
 
-    fn call(&mut self, ticket: &ShmTicket) -> Result<Guest, String> {
-        let guest = Guest::call(ticket, &self.bell).map_err(|error| error.to_string())?;
-        self.tcp.watch(guest.as_raw_fd()).map_err(|error| error.to_string())?;
-        Ok(guest)
-    }
-
     fn at_stage(&mut self, peer: NodeId, stage: Stage) {
         self.peers.entry(peer).or_default().stage = stage;
     }
 
-    /// What has come at our unix sockets, theirs and ours.
-    pub(super) fn attend_guests(&mut self, now: Nanos) {
-        let is_signalled = self.tcp.take_signalled();
-        if !is_signalled && self.guests_timeout().is_none_or(|due| due > now) {
-            return;
-        }
-        if self.peers.values().any(|record| record.expects_guest())
-            && let Some(host) = &mut self.host
-        {
-            let tcp = &self.tcp;
-            for visit in host.poll(now, |descriptor| tcp.watch(descriptor)) {
-                let invited = self.peers.values_mut().find_map(|record| match &mut record.stage {
-                    Stage::Answered(Halves { shm: Some(shm), .. }) if shm.is_for(&visit) => {
-                        Some((&mut shm.visited, &mut record.objection))
-                    }
-                    _ => None,
-                });
-                match invited {
-                    Some((visited, objection)) => match visit.welcome(&self.bell) {
-                        Ok(ends) => *visited = Some(ends),
-                        Err(error) => {
-                            // The guest hears of it and goes another way, or ends with one line.
-                            tracing::info!("cannot share memory: {error}");
-                            *objection = Some(format!("shm: {error}"));
-                        }
-                    },
-                    None => tracing::warn!("closed a unix connection with a wrong nonce"),
-                }
-            }
-        }
-        let calling = self.peers.iter().filter(|(_, record)| matches!(record.stage, Stage::Calling { .. }));
-        let calling: Vec<NodeId> = calling.map(|(&peer, _)| peer).collect();
-        calling.into_iter().for_each(|peer| self.hear_host(now, peer));
-    }
-
-    fn hear_host(&mut self, now: Nanos, peer: NodeId) {
-        let Some(record) = self.peers.get_mut(&peer) else { return };
-        let Stage::Calling { guest, deadline, rest } = &mut record.stage else { return };
-        let reason = match guest.hear() {
-            Ok(Some(ends)) => {
-                return self.settle_ring(now, peer, LinkKind::Shm, ends, "same host, proved at a unix socket");
-            }
-            Ok(None) if *deadline > now => return,
-            Ok(None) => "it does not answer at its socket".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let mut rest = std::mem::take(rest);
-        rest.reasons.push(format!("shm: {reason}"));
-        self.choose(now, peer, rest);
-    }
-
-    /// When `attend_guests` has something to do even if nothing comes.
-    pub(super) fn guests_timeout(&self) -> Option<Nanos> {
-        let calling = self.peers.values().filter_map(|record| match &record.stage {
-            Stage::Calling { deadline, .. } => Some(*deadline),
-            _ => None,
-        });
-        calling.chain(self.host.as_ref().and_then(Host::poll_timeout)).min()
-    }
-
-    fn settle_ring(&mut self, now: Nanos, peer: NodeId, kind: LinkKind, ends: (RingMemory, Doorbell), reason: &str) {
+    pub(super) fn settle_ring(
+        &mut self,
+        now: Nanos,
+        peer: NodeId,
+        kind: LinkKind,
+        ends: (RingMemory, Doorbell),
+        reason: &str,
+    ) {
         if self.put_ring(peer, Side::Second, ends) {
             self.settle(now, peer, kind, reason);
         }
@@ -278,6 +237,7 @@ impl FabricTransport {
         match RingLink::new(memory, side, peer, record.generation, bell) {
             Ok(link) => {
                 record.link = Some(Link::Ring(Box::new(link)));
+                self.has_rings = true;
                 true
             }
             Err(error) => {
@@ -291,10 +251,10 @@ impl FabricTransport {
     fn settle(&mut self, now: Nanos, peer: NodeId, kind: LinkKind, reason: &str) {
         let generation = self.peers.entry(peer).or_default().generation;
         self.say(now, peer, &SetupMessage::chosen(generation, kind, reason));
-        self.settled(peer, kind, reason);
+        self.settled(now, peer, kind, reason);
     }
 
-    fn on_chosen(&mut self, peer: NodeId, generation: u16, kind: LinkKind, reason: &str) {
+    fn on_chosen(&mut self, now: Nanos, peer: NodeId, generation: u16, kind: LinkKind, reason: &str) {
         let Some(record) = self.peers.get_mut(&peer) else { return };
         let stage = std::mem::take(&mut record.stage);
         let Stage::Answered(halves) = stage else { return self.fail(peer, "a choice out of turn") };
@@ -302,23 +262,23 @@ impl FabricTransport {
             return self.fail(peer, "a choice out of turn");
         }
         let ends = match kind {
-            LinkKind::Tcp => return self.settled(peer, kind, reason),
+            LinkKind::Tcp => return self.settled(now, peer, kind, reason),
             LinkKind::Local => halves.local.and_then(Hosting::welcome),
             LinkKind::Shm => halves.shm.and_then(|invitation| invitation.visited),
             LinkKind::Verbs if halves.verbs => {
                 record.link = Some(Link::Verbs);
-                return self.settled(peer, kind, reason);
+                return self.settled(now, peer, kind, reason);
             }
             LinkKind::Verbs => None,
         };
         let Some(ends) = ends else { return self.fail(peer, "a choice of what was not prepared") };
         if self.put_ring(peer, Side::First, ends) {
-            self.settled(peer, kind, reason);
+            self.settled(now, peer, kind, reason);
         }
     }
 
-    /// Both know the way. One that was forced and is not met ends the node.
-    fn settled(&mut self, peer: NodeId, kind: LinkKind, reason: &str) {
+    /// Both know the way. One that was forced, was never met and is not met ends the node.
+    fn settled(&mut self, now: Nanos, peer: NodeId, kind: LinkKind, reason: &str) {
         self.at_stage(peer, Stage::Settled(kind));
         // What was prepared beside goes.
         if kind != LinkKind::Verbs
@@ -326,11 +286,21 @@ impl FabricTransport {
         {
             verbs.close(peer);
         }
+        let leads = self.node > peer;
+        let record = self.peers.entry(peer).or_default();
+        let objection = record.objection.take();
+        if kind == LinkKind::Tcp && record.had_link {
+            tracing::warn!(%peer, reason, "no link for now; trying again");
+            if leads {
+                record.stage = Stage::Pausing(record.pauses.next(now));
+            }
+            return;
+        }
         if self.choice.is_met_by(kind) {
+            record.had_link |= kind != LinkKind::Tcp;
             // Strings from a peer are logged quoted.
             return tracing::info!(%peer, %kind, reason, "link");
         }
-        let objection = self.peers.get_mut(&peer).and_then(|record| record.objection.take());
         let reason = objection.unwrap_or_else(|| reason.escape_debug().to_string());
         self.refusal.get_or_insert((peer, reason));
     }

@@ -8,6 +8,8 @@
 //! * `choice`     which ways are allowed.
 //! * `setup`      what two fabrics say to each other; frames that protocol never sees.
 //! * `establish`  from a connection to a link.
+//! * `guests`     how two processes of a host come to share memory.
+//! * `pause`      how long after a link that broke the next one is set up.
 //! * `peer`       what is known of one peer.
 //! * `progress`   the loop: frames of the connections and of all links, and how to sleep on both.
 //!
@@ -15,12 +17,17 @@
 //! * A link lives as long as the connection under which it was made. A lost connection closes the link
 //!   at once; a link that fails cuts the connection. So there is one way to recover: the connection
 //!   comes back, unanswered requests are sent again, and a new link is made, with a new generation.
+//! * A link that broke is set up again, after a pause that grows as long as links keep breaking or cannot
+//!   be made; the pair's data go over the connection meanwhile.
 //! * A choice that was forced and cannot be met ends the node with an error; it never falls back.
+//!   One that was met before is waited for: a network that is down comes up, but for a device that is gone.
 //! * From a peer that does not read its answers nothing more is read. Only the side that answers does
 //!   so, which is the lower node of a pair: if both did, each could wait for the other for ever.
 
 mod choice;
 mod establish;
+mod guests;
+mod pause;
 mod peer;
 mod progress;
 mod setup;
@@ -36,8 +43,9 @@ use super::verbs::{Fault, OpcodeCounts, Verbs, VerbsConfig};
 use super::{Incoming, TransportError};
 use crate::id::{JobId, NodeId, Role};
 use crate::memory::Pool;
+use crate::memory::numa::NumaNode;
 use crate::wire::TxFrame;
-use peer::{Peer, Stage};
+use peer::Peer;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -51,6 +59,8 @@ pub struct LinkSettings {
     pub choice: TransportChoice,
     /// Which device and port verbs links use.
     pub verbs: VerbsConfig,
+    /// Memory node that the device should be near, where the settings name none.
+    pub near: Option<NumaNode>,
 }
 
 /// The fabric of one node.
@@ -75,8 +85,12 @@ pub struct FabricTransport {
     paused_count: usize,
     /// The first peer with whom the choice cannot be met, and why: the node cannot go on.
     refusal: Option<(NodeId, String)>,
+    /// Whether a link is a ring; without one nobody goes through the peers for it.
+    has_rings: bool,
     /// Whether links have more than the latest `rx_burst` took.
     has_more: bool,
+    /// Whether a wait ended because a link has something.
+    has_found: bool,
     /// Used again by each `rx_burst`, and by each `tx_burst` with frames too large for a link.
     arrived: Vec<Incoming>,
     large: Vec<TxFrame>,
@@ -96,11 +110,15 @@ impl FabricTransport {
         let landing = (node.role() == Some(Role::Worker)).then(Pool::unbounded);
         let (verbs, no_verbs) = match settings.choice.allows(LinkKind::Verbs) {
             false => (None, None),
-            true => match Verbs::open(&settings.verbs, None, job, &pool, landing.as_ref()) {
-                Ok(verbs) => (Some(verbs), None),
-                Err(error) if settings.choice == TransportChoice::Verbs => return Err(TransportError::Verbs(error)),
-                Err(error) => (None, Some(format!("verbs: {error}"))),
-            },
+            true => {
+                match Verbs::open(&settings.verbs, settings.near.map(|node| node.0), job, &pool, landing.as_ref()) {
+                    Ok(verbs) => (Some(verbs), None),
+                    Err(error) if settings.choice == TransportChoice::Verbs => {
+                        return Err(TransportError::Verbs(error));
+                    }
+                    Err(error) => (None, Some(format!("verbs: {error}"))),
+                }
+            }
         };
         if let Some(reason) = &no_verbs {
             tracing::info!(reason, "verbs are not available");
@@ -122,7 +140,9 @@ impl FabricTransport {
             peers: BTreeMap::new(),
             paused_count: 0,
             refusal: None,
+            has_rings: false,
             has_more: false,
+            has_found: false,
             arrived: Vec::new(),
             large: Vec::new(),
         })
@@ -164,21 +184,14 @@ impl FabricTransport {
     /// The way that the data frames of the pair with `peer` take, once both know it.
     #[must_use]
     pub fn link_kind(&self, peer: NodeId) -> Option<LinkKind> {
-        match self.peers.get(&peer)?.stage {
-            Stage::Settled(kind) => Some(kind),
-            _ => None,
-        }
+        self.peers.get(&peer)?.kind()
     }
 
     /// How many pairs take which way.
     #[must_use]
     pub fn link_counts(&self) -> LinkCounts {
         let mut counts = LinkCounts::default();
-        for peer in self.peers.values() {
-            if let Stage::Settled(kind) = peer.stage {
-                counts.add(kind);
-            }
-        }
+        self.peers.values().filter_map(Peer::kind).for_each(|kind| counts.add(kind));
         counts
     }
 }

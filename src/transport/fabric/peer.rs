@@ -1,6 +1,7 @@
 //! What is known of one peer: how far the set-up of its link is, and the link.
 
 use super::choice::LinkKind;
+use super::pause::Pauses;
 use crate::id::Nanos;
 use crate::transport::local::{Hosting, LocalTicket};
 use crate::transport::ring::{Doorbell, RingLink, RingMemory};
@@ -16,6 +17,10 @@ pub(super) struct Peer {
     pub(super) generation: u16,
     /// Why this side has no queue pair or no memory for it.
     pub(super) objection: Option<String>,
+    /// Whether a link with it has stood, so that one may stand again.
+    pub(super) had_link: bool,
+    /// When the next one is set up, where we have the first word.
+    pub(super) pauses: Pauses,
     /// Whether nothing is read from it because it does not read.
     pub(super) is_paused: bool,
 }
@@ -35,6 +40,8 @@ pub(super) enum Stage {
     /// There is no connection, or the other side has the first word.
     #[default]
     Silent,
+    /// Our offer is due at this moment; the last link broke or could not be made.
+    Pausing(Nanos),
     /// We have said what we have.
     Offered,
     /// We have answered and hold our halves ready.
@@ -90,6 +97,15 @@ impl Peer {
         self.link = None;
         self.objection = None;
         self.is_paused = false;
+    }
+
+    /// The way that its data take, where that is known.
+    pub(super) fn kind(&self) -> Option<LinkKind> {
+        match self.stage {
+            Stage::Settled(kind) => Some(kind),
+            Stage::Pausing(_) => Some(LinkKind::Tcp),
+            _ => None,
+        }
     }
 
     /// Our end of shared memory, if that is the link.

@@ -34,6 +34,18 @@ impl FabricTransport {
 
     fn read_links(&mut self, incoming: &mut Vec<Incoming>, frames_max: usize) {
         self.has_more = false;
+        if self.has_rings {
+            self.read_rings(incoming, frames_max);
+        }
+        if let Some(verbs) = &mut self.verbs {
+            let peers = &self.peers;
+            let is_paused = |peer| peers.get(&peer).is_some_and(|record| record.is_paused);
+            self.has_more |= verbs.rx_burst(incoming, frames_max, &is_paused);
+        }
+        self.check_verbs();
+    }
+
+    fn read_rings(&mut self, incoming: &mut Vec<Incoming>, frames_max: usize) {
         let mut failed = None;
         for (&peer, record) in &mut self.peers {
             let is_paused = record.is_paused;
@@ -47,15 +59,9 @@ impl FabricTransport {
         if let Some((peer, error)) = failed {
             self.fail(peer, &error.to_string());
         }
-        if let Some(verbs) = &mut self.verbs {
-            let peers = &self.peers;
-            let is_paused = |peer| peers.get(&peer).is_some_and(|record| record.is_paused);
-            self.has_more |= verbs.rx_burst(incoming, frames_max, &is_paused);
-        }
-        self.check_verbs();
     }
 
-    fn flush_links(&mut self) {
+    fn flush_rings(&mut self) {
         let mut failed = None;
         for (&peer, record) in &mut self.peers {
             if let Some(Err(error)) = record.ring_mut().map(RingLink::flush) {
@@ -64,6 +70,12 @@ impl FabricTransport {
         }
         if let Some((peer, error)) = failed {
             self.fail(peer, &error.to_string());
+        }
+    }
+
+    fn flush_links(&mut self) {
+        if self.has_rings {
+            self.flush_rings();
         }
         if let Some(verbs) = &mut self.verbs {
             verbs.flush();
@@ -91,6 +103,9 @@ impl FabricTransport {
             }
             (Some(Link::Verbs), Some(verbs)) => {
                 verbs.tx_burst(peer, frames);
+                if frames.is_empty() {
+                    return;
+                }
                 self.large.extend(frames.extract_if(.., |frame| !verbs.carries(peer, frame)));
                 let targets = self.large.iter().filter_map(|frame| frame.target.as_ref());
                 targets.for_each(|target| verbs.answered_elsewhere(peer, target));
@@ -154,11 +169,21 @@ impl Transport for FabricTransport {
     }
 
     fn rx_burst(&mut self, now: Nanos, incoming: &mut Vec<Incoming>, frames_max: usize) -> bool {
+        if std::mem::take(&mut self.has_found) {
+            // It is not kept waiting by the connections: their turn is the next round, which comes at once.
+            let before = incoming.len();
+            self.read_links(incoming, frames_max);
+            if incoming.len() > before {
+                self.has_more = true;
+                return true;
+            }
+        }
         let is_more = self.tcp.rx_burst(now, &mut self.arrived, frames_max);
         if !self.arrived.is_empty() {
             self.take_arrived(now, incoming);
         }
         self.attend_guests(now);
+        self.make_due_offers(now);
         self.read_links(incoming, frames_max);
         is_more || self.has_more
     }
@@ -169,7 +194,7 @@ impl Transport for FabricTransport {
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {
-        self.tcp.poll_timeout().into_iter().chain(self.guests_timeout()).min()
+        self.tcp.poll_timeout().into_iter().chain(self.guests_timeout()).chain(self.next_offer_at()).min()
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), TransportError> {
@@ -181,11 +206,12 @@ impl Transport for FabricTransport {
         }
         // Both closures look at the links, never at the same time.
         let links = RefCell::new((&mut self.peers, self.verbs.as_mut()));
-        let mut armed = false;
+        let (has_rings, mut armed, mut found) = (self.has_rings, false, false);
         let mut look = || {
             let (peers, verbs) = &mut *links.borrow_mut();
-            let in_ring = peers.values().filter_map(Peer::ring).any(RingLink::has_arrived);
-            in_ring || verbs.as_mut().is_some_and(|verbs| verbs.look())
+            let in_ring = has_rings && peers.values().filter_map(Peer::ring).any(RingLink::has_arrived);
+            found = in_ring || verbs.as_mut().is_some_and(|verbs| verbs.look());
+            found
         };
         let mut arm = || {
             armed = true;
@@ -199,6 +225,7 @@ impl Transport for FabricTransport {
         if armed {
             self.peers.values_mut().filter_map(Peer::ring_mut).for_each(RingLink::disarm);
         }
+        self.has_found = found;
         slept
     }
 

@@ -55,7 +55,7 @@ fn another_version_and_strangers_are_told_from_their_first_bytes() {
     let reject = ServerHandshake::check_prefix(hello_prefix(&hello).expect("whole")).expect("one of ours");
     assert_eq!(
         reject.expect_err("another version").reason,
-        "protocol version 99 offered, this is version 3: run the same release on every node"
+        format!("protocol version 99 offered, this is version {PROTOCOL_VERSION}: run the same release on every node")
     );
     assert_eq!(ServerHandshake::check_prefix(b"GET / HT"), None);
 }

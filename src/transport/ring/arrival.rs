@@ -18,7 +18,7 @@ pub(in crate::transport) enum ArrivalError {
 
 /// Copies a frame out of `message`, which begins with its header; the body follows at once, and both lie inside.
 pub(in crate::transport) fn arrive(message: SharedBytes<'_>, origin: &Origin<'_>) -> Result<RxFrame, ArrivalError> {
-    let (raw, header) = arrive_header(message, origin)?;
+    let header = arrive_header(message, origin)?;
     let room = message.len() - HEADER_BYTES;
     let bytes = header.body_bytes();
     if bytes > room {
@@ -32,14 +32,14 @@ pub(in crate::transport) fn arrive(message: SharedBytes<'_>, origin: &Origin<'_>
             RxBuf::new(block)
         }
     };
-    Ok(RxFrame::linked(&raw, header, body)?)
+    Ok(RxFrame::linked(header, body)?)
 }
 
 /// Copies the header at the start of `message` out and checks everything that needs no body.
 pub(in crate::transport) fn arrive_header(
     message: SharedBytes<'_>,
     origin: &Origin<'_>,
-) -> Result<(RawHeader, Header), ArrivalError> {
+) -> Result<Header, ArrivalError> {
     if message.len() < HEADER_BYTES {
         let (bytes, limit) = (message.len() as u64, HEADER_BYTES as u64);
         return Err(WireError::Length { what: "header", bytes, limit }.into());
@@ -48,7 +48,7 @@ pub(in crate::transport) fn arrive_header(
     let header = raw.decode()?;
     raw.check(&[])?;
     origin.check(&header)?;
-    Ok((raw, header))
+    Ok(header)
 }
 
 #[cfg(test)]

@@ -172,7 +172,10 @@ impl Envelope {
             return unknown("piece count", u64::from(raw.piece_count));
         }
         let offer = has(HAS_OFFER).then(|| parse_offer(&raw)).transpose()?;
-        let credits = raw.credits[..usize::from(raw.credit_count)].iter().map(|number| parse_credit(number.get()));
+        let mut credits = SmallVec::new();
+        for number in &raw.credits[..usize::from(raw.credit_count)] {
+            credits.push(parse_credit(number.get())?);
+        }
         Ok(Envelope {
             kind,
             generation: raw.generation.get(),
@@ -182,7 +185,7 @@ impl Envelope {
             answers: has(ANSWERS).then_some(raw.token.get()),
             landed: has(LANDED),
             piece_count: raw.piece_count,
-            credits: credits.collect::<Result<_, _>>()?,
+            credits,
         })
     }
 }

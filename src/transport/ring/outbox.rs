@@ -27,11 +27,19 @@ impl Outbox {
             fits
         });
         let count = fitting.count();
-        for frame in frames.drain(..count) {
-            self.queued_bytes += frame.bytes();
-            let is_small = frame.header.body_bytes() <= SMALL_BODY_BYTES;
-            if is_small { self.small.push_back(frame) } else { self.bulk.push_back(frame) }
-        }
+        frames.drain(..count).for_each(|frame| self.push(frame));
+    }
+
+    /// Whether there is room for another frame.
+    pub(in crate::transport) fn has_room(&self) -> bool {
+        self.queued_bytes < limit::SEND_QUEUE_BYTES
+    }
+
+    /// Takes one frame.
+    pub(in crate::transport) fn push(&mut self, frame: TxFrame) {
+        self.queued_bytes += frame.bytes();
+        let is_small = frame.header.body_bytes() <= SMALL_BODY_BYTES;
+        if is_small { self.small.push_back(frame) } else { self.bulk.push_back(frame) }
     }
 
     pub(in crate::transport) fn queued_bytes(&self) -> usize {

@@ -164,7 +164,8 @@ impl Flight {
     pub(super) fn decode(&self, pool: &Arc<Pool>) -> Result<RxFrame, WireError> {
         let (raw, header) = RxFrame::decode_header(&self.bytes)?;
         if self.is_landed {
-            return RxFrame::linked_landed(&raw, header, RxBuf::empty());
+            raw.check(&[])?;
+            return RxFrame::linked_landed(header, RxBuf::empty());
         }
         let body = &self.bytes[HEADER_BYTES..];
         let buf = if body.is_empty() {

@@ -1,7 +1,7 @@
 //! The loop of the fabric: what the poller says, what the clock says, and whose turn it is.
 
 use super::receiver::Turn;
-use super::spin::Look;
+use super::spin::{LOOKS_PER_READING, Look};
 use super::timers::Timer;
 use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER, WATCHED};
 use crate::id::Nanos;
@@ -114,18 +114,20 @@ impl TcpTransport {
         let begin = Instant::now();
         let budget = self.spin.budget(begin, timeout);
         while !budget.is_zero() && begin.elapsed() < budget {
-            if look() {
-                self.spin.arrived_elsewhere();
-                return Ok(());
-            }
-            let found = match self.spin.next_look() {
-                Look::Elsewhere => false,
-                Look::Talker => self.look_at_talker(),
-                Look::Poller => self.collect(Some(Duration::ZERO))?,
-            };
-            if found {
-                self.spin.arrived();
-                return Ok(());
+            for _ in 0..LOOKS_PER_READING {
+                if look() {
+                    self.spin.arrived_elsewhere();
+                    return Ok(());
+                }
+                let found = match self.spin.next_look() {
+                    Look::Elsewhere => false,
+                    Look::Talker => self.look_at_talker(),
+                    Look::Poller => self.collect(Some(Duration::ZERO))?,
+                };
+                if found {
+                    self.spin.arrived();
+                    return Ok(());
+                }
             }
         }
         if arm() {

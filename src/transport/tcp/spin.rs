@@ -11,7 +11,11 @@ const WARM_LIMITS: u32 = 20;
 /// Of so many looks one asks the poller; the others read from the connection that spoke last.
 const LOOKS_PER_POLL: u32 = 8;
 /// The same while messages come by another way than a connection, where a look costs next to nothing.
-const LOOKS_ELSEWHERE_PER_POLL: u32 = 64;
+const LOOKS_ELSEWHERE_PER_POLL: u32 = 256;
+/// Looks between two pauses of the core: a pause may take longer than a look.
+const LOOKS_PER_PAUSE: u32 = 8;
+/// Looks between two readings of the clock.
+pub(super) const LOOKS_PER_READING: u32 = 8;
 
 /// Where a wait that polls looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +31,10 @@ pub(super) enum Look {
 #[derive(Debug)]
 pub(super) struct Spin {
     limit: Duration,
+    /// When the first wait after the latest arrival began.
     last_arrival: Option<Instant>,
+    /// Whether something has arrived since then. The arrival itself reads no clock.
+    has_arrived: bool,
     /// Whether what came last came by another way than a connection.
     is_elsewhere: bool,
     looks: u32,
@@ -35,12 +42,7 @@ pub(super) struct Spin {
 
 impl Spin {
     pub(super) fn new(limit: Duration) -> Spin {
-        Spin { limit, last_arrival: None, is_elsewhere: false, looks: 0 }
-    }
-
-    /// Whether no wait ever polls.
-    pub(super) fn is_off(&self) -> bool {
-        self.limit.is_zero()
+        Spin { limit, last_arrival: None, has_arrived: false, is_elsewhere: false, looks: 0 }
     }
 
     /// Something has arrived from a connection.
@@ -55,9 +57,7 @@ impl Spin {
 
     fn note_arrival(&mut self, is_elsewhere: bool) {
         self.is_elsewhere = is_elsewhere;
-        if !self.is_off() {
-            self.last_arrival = Some(Instant::now());
-        }
+        self.has_arrived = true;
     }
 
     /// Whether the poller is to be asked now although a first look has found something. Counted as
@@ -68,7 +68,10 @@ impl Spin {
     }
 
     /// How long a wait that begins at `begin` and ends after `timeout` at the latest polls.
-    pub(super) fn budget(&self, begin: Instant, timeout: Option<Duration>) -> Duration {
+    pub(super) fn budget(&mut self, begin: Instant, timeout: Option<Duration>) -> Duration {
+        if std::mem::take(&mut self.has_arrived) {
+            self.last_arrival = Some(begin);
+        }
         let is_warm = self.last_arrival.is_some_and(|at| begin.duration_since(at) < self.limit * WARM_LIMITS);
         if is_warm { timeout.map_or(self.limit, |timeout| timeout.min(self.limit)) } else { Duration::ZERO }
     }
@@ -82,7 +85,9 @@ impl Spin {
             std::thread::yield_now();
             return Look::Poller;
         }
-        std::hint::spin_loop();
+        if self.looks.is_multiple_of(LOOKS_PER_PAUSE) {
+            std::hint::spin_loop();
+        }
         if self.is_elsewhere { Look::Elsewhere } else { Look::Talker }
     }
 }
@@ -98,10 +103,9 @@ mod tests {
         let now = Instant::now();
         assert_eq!(spin.budget(now, None), Duration::ZERO);
         spin.arrived();
-        let last = spin.last_arrival.expect("just set");
-        assert_eq!(spin.budget(last + limit * 2, None), limit);
-        assert_eq!(spin.budget(last, Some(limit / 2)), limit / 2);
-        assert_eq!(spin.budget(last + limit * 21, None), Duration::ZERO);
+        assert_eq!(spin.budget(now, Some(limit / 2)), limit / 2);
+        assert_eq!(spin.budget(now + limit * 2, None), limit);
+        assert_eq!(spin.budget(now + limit * 21, None), Duration::ZERO);
     }
 
     #[test]

@@ -7,12 +7,11 @@ use super::gid::{GidEntry, choose_gid};
 use super::library::Library;
 use super::port::{LinkLayer, Mtu, Port};
 use super::sysfs;
-use rdma_sys::{ibv_ah_attr, ibv_gid, ibv_global_route};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// Routers that a packet may pass.
-const HOP_LIMIT: u8 = 64;
+/// What systems call the distance of a memory node from itself.
+const DISTANCE_MIN: u32 = 10;
 
 /// This end of every verbs link of a node.
 #[derive(Debug, Clone)]
@@ -71,27 +70,6 @@ impl LocalPort {
         Ok(LocalPort { device, port, gid, mtu, traffic_class: config.traffic_class })
     }
 
-    /// The address of a queue pair on this same port.
-    pub(super) fn address_of_itself(&self) -> ibv_ah_attr {
-        let route = ibv_global_route {
-            dgid: ibv_gid { raw: self.gid.as_ref().map_or([0; 16], |entry| entry.gid.0) },
-            flow_label: 0,
-            // The table is read only as far as this byte reaches.
-            sgid_index: self.gid.as_ref().map_or(0, |entry| entry.index as u8),
-            hop_limit: HOP_LIMIT,
-            traffic_class: self.traffic_class,
-        };
-        ibv_ah_attr {
-            grh: route,
-            dlid: self.port.lid,
-            sl: 0,
-            src_path_bits: 0,
-            static_rate: 0,
-            is_global: u8::from(self.gid.is_some()),
-            port_num: self.port.number,
-        }
-    }
-
     fn log(&self) {
         let (gid_index, gid, gid_type) = match &self.gid {
             Some(entry) => (i64::from(entry.index), entry.gid.to_string(), entry.kind.to_string()),
@@ -138,7 +116,7 @@ fn nearest(library: Library, near: Option<u32>) -> Result<(Arc<Device>, Port), V
         .iter()
         .map(|(device, port)| Candidate {
             is_active: port.state.is_active(),
-            distance: near.zip(device.numa_node()).and_then(|(from, to)| sysfs::numa_distance(from, to)),
+            distance: distance(near, device.numa_node(), sysfs::numa_distance),
             gigabits: port.gigabits(),
         })
         .collect();
@@ -151,6 +129,13 @@ fn nearest(library: Library, near: Option<u32>) -> Result<(Arc<Device>, Port), V
             Err(VerbsError::NoActivePort { ports })
         }
     }
+}
+
+/// From the node that asks to a device's, where both are known. A system that does not tell distances
+/// still has the same node nearest.
+fn distance(near: Option<u32>, node: Option<u32>, told: impl Fn(u32, u32) -> Option<u32>) -> Option<u32> {
+    let (from, to) = near.zip(node)?;
+    if from == to { Some(DISTANCE_MIN) } else { told(from, to) }
 }
 
 /// The place of the candidate to take.
@@ -183,6 +168,20 @@ mod tests {
         let ports =
             [candidate(false, Some(10), 400.0), candidate(true, Some(21), 200.0), candidate(true, Some(10), 100.0)];
         assert_eq!(best(&ports), Some(2));
+    }
+
+    #[test]
+    fn of_several_usable_devices_the_one_on_the_node_that_asks_is_taken() {
+        let devices = [Some(0), Some(1), None];
+        let taken = |near, told: fn(u32, u32) -> Option<u32>| {
+            best(&devices.map(|node| candidate(true, distance(near, node, told), 100.0)))
+        };
+        let tells = |from: u32, to: u32| Some(10 + 11 * from.abs_diff(to));
+        for told in [tells, |_, _| None] {
+            assert_eq!([Some(0), Some(1)].map(|near| taken(near, told)), [Some(0), Some(1)]);
+            assert_eq!(taken(None, told), Some(0), "the first, when nobody says where it runs");
+        }
+        assert_eq!(taken(Some(3), tells), Some(1), "the nearest, when none is on the node itself");
     }
 
     #[test]

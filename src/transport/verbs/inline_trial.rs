@@ -2,8 +2,12 @@
 
 use super::device::Device;
 use super::error::VerbsError;
-use super::guard::{CompletionQueue, ProtectionDomain, QueuePair};
+use super::resource::{CompletionQueue, ProtectionDomain, QueuePair, SharedReceiveQueue};
+use rdma_sys::ibv_qp_cap;
 use std::sync::Arc;
+
+/// Entries of a trial's queues.
+const QUEUE_DEPTH: u32 = 4;
 
 impl Device {
     /// The most bytes up to `wanted` that a send on this device may carry inline.
@@ -12,8 +16,18 @@ impl Device {
     /// When not even a queue pair without inline data can be made.
     pub fn inline_bytes_max(self: &Arc<Device>, wanted: u32) -> Result<u32, VerbsError> {
         let domain = ProtectionDomain::new(self)?;
-        let queue = CompletionQueue::new(self)?;
-        let is_granted = |bytes| QueuePair::new(&domain, &queue, bytes).map(drop);
+        let queue = CompletionQueue::new(self, QUEUE_DEPTH)?;
+        let receives = SharedReceiveQueue::new(&domain, QUEUE_DEPTH)?;
+        let is_granted = |max_inline_data| {
+            let cap = ibv_qp_cap {
+                max_send_wr: QUEUE_DEPTH,
+                max_recv_wr: 0,
+                max_send_sge: 1,
+                max_recv_sge: 0,
+                max_inline_data,
+            };
+            QueuePair::new(&domain, &queue, &receives, cap).map(drop)
+        };
         is_granted(0)?;
         if is_granted(wanted).is_ok() {
             return Ok(wanted);

@@ -119,6 +119,13 @@ impl Link {
 
     /// Queues the frames that it carries, as long as there is room, and leaves the others.
     pub(super) fn enqueue(&mut self, frames: &mut Vec<TxFrame>, carried: &mut Vec<TxFrame>) {
+        if let [frame] = &mut frames[..]
+            && self.outbox.has_room()
+            && self.carries(frame)
+        {
+            self.claim(frame);
+            return frames.drain(..).for_each(|frame| self.outbox.push(frame));
+        }
         let mut room = limit::SEND_QUEUE_BYTES.saturating_sub(self.outbox.queued_bytes());
         carried.extend(frames.extract_if(.., |frame| {
             let fits = room > 0 && self.carries(frame);

@@ -18,7 +18,7 @@ const KIND_COUNT: usize = 7;
 
 static COUNTS: [AtomicUsize; KIND_COUNT] = [const { AtomicUsize::new(0) }; KIND_COUNT];
 
-/// Verbs objects of this process that carry links. Those of a self-test are not counted.
+/// Verbs objects of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LiveObjects {
     /// Protection domains.

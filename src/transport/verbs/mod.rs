@@ -37,7 +37,6 @@ mod event;
 mod failure;
 mod fault;
 mod gid;
-mod guard;
 mod inline_trial;
 mod library;
 mod limits;
@@ -119,6 +118,8 @@ pub struct Verbs {
     /// Why the device cannot be used any more.
     out_of_use: Option<String>,
     is_armed: bool,
+    /// Whether a look has just taken the completions and found something.
+    has_looked: bool,
     polls: u32,
 }
 

@@ -7,7 +7,8 @@ use super::choice::LocalPort;
 use super::endpoint::VerbsEndpoint;
 use super::error::VerbsError;
 use super::plan::{Limits, SEND_DEPTH};
-use super::port::Mtu;
+use super::port::{LinkLayer, Mtu};
+use super::receives::RECEIVE_BYTES;
 use super::resource::{CompletionQueue, ProtectionDomain, QueuePair, SharedReceiveQueue};
 use rdma_sys::*;
 use std::mem::MaybeUninit;
@@ -23,6 +24,7 @@ const RETRY_COUNT: u8 = 6;
 const RNR_RETRY: u8 = 6;
 /// 0.64 ms until a sender tries again that found no receive.
 const MIN_RNR_TIMER: u8 = 12;
+/// Routers that a packet may pass.
 const HOP_LIMIT: u8 = 64;
 
 /// What queue pairs of one transport have in common.
@@ -56,6 +58,28 @@ impl Pairing {
         let set = mask::IBV_QP_STATE | mask::IBV_QP_PKEY_INDEX | mask::IBV_QP_PORT | mask::IBV_QP_ACCESS_FLAGS;
         pair.modify(&mut attributes, set)?;
         Ok(pair)
+    }
+
+    /// What another queue pair must know to be connected to this one; a ring it has none.
+    pub(super) fn endpoint(&self, pair: &QueuePair, psn: u32) -> VerbsEndpoint {
+        let local = &self.local;
+        VerbsEndpoint {
+            version: VerbsEndpoint::VERSION,
+            generation: 0,
+            is_ethernet: local.port.link_layer == LinkLayer::Ethernet,
+            lid: local.port.lid,
+            gid: local.gid.as_ref().map(|entry| entry.gid.0),
+            mtu_bytes: local.mtu.bytes(),
+            queue_pair: pair.number(),
+            psn,
+            reads_max: self.reads_answered(),
+            receive_bytes: RECEIVE_BYTES as u32,
+            ring_address: 0,
+            ring_key: 0,
+            slot_count: 0,
+            slot_bytes: 0,
+            slots: Vec::new(),
+        }
     }
 
     /// READs that a queue pair of this device answers at a time.

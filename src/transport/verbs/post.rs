@@ -34,26 +34,29 @@ pub(super) unsafe fn post(
 /// # Safety
 /// As for [`post`], with at most as many requests as one list holds.
 unsafe fn post_list(pair: &QueuePair, first: u64, requests: &[Request]) -> Result<(), io::Error> {
-    let mut places = [[ibv_sge { addr: 0, length: 0, lkey: 0 }; PARTS]; DOORBELL_REQUESTS];
-    // SAFETY: all-zero bits are a valid value of every field of a request.
-    let mut list: [ibv_send_wr; DOORBELL_REQUESTS] = unsafe { MaybeUninit::zeroed().assume_init() };
+    // Only what is posted is written: a small frame is one request of many that would fit.
+    let mut places = [const { MaybeUninit::<[ibv_sge; PARTS]>::uninit() }; DOORBELL_REQUESTS];
+    let mut list = [const { MaybeUninit::<ibv_send_wr>::uninit() }; DOORBELL_REQUESTS];
     let count = requests.len().min(DOORBELL_REQUESTS);
-    for (index, request) in requests.iter().take(count).enumerate() {
-        for (place, part) in places[index].iter_mut().zip(&request.parts) {
+    let mut next = null_mut();
+    for (index, request) in requests.iter().enumerate().take(count).rev() {
+        let mut parts = [ibv_sge { addr: 0, length: 0, lkey: 0 }; PARTS];
+        for (place, part) in parts.iter_mut().zip(&request.parts) {
             *place = ibv_sge { addr: part.address, length: part.bytes, lkey: part.key };
         }
-        let posted = &mut list[index];
+        // SAFETY: all-zero bits are a valid value of every field of a request.
+        let posted = list[index].write(unsafe { MaybeUninit::zeroed().assume_init() });
         posted.wr_id = first + index as u64;
-        posted.sg_list = places[index].as_mut_ptr();
+        posted.next = next;
+        posted.sg_list = places[index].write(parts).as_mut_ptr();
         posted.num_sge = request.parts.len().min(PARTS) as i32;
         describe(posted, request);
-    }
-    for index in 1..count {
-        list[index - 1].next = &raw mut list[index];
+        next = posted;
     }
     let mut bad = null_mut();
-    // SAFETY: the pair lives; the list lives to the end of the call; the caller vouches for the memory.
-    let code = unsafe { ibv_post_send(pair.as_ptr(), list.as_mut_ptr(), &raw mut bad) };
+    // SAFETY: the pair lives; the list, of which `next` is the first, lives to the end of the call; the caller
+    // vouches for the memory.
+    let code = unsafe { ibv_post_send(pair.as_ptr(), next, &raw mut bad) };
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code.abs())) }
 }
 

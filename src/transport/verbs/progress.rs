@@ -56,14 +56,17 @@ impl Verbs {
         paused: &dyn Fn(NodeId) -> bool,
     ) -> bool {
         self.polls = self.polls.wrapping_add(1);
+        let has_looked = std::mem::take(&mut self.has_looked) && !self.is_armed;
         if std::mem::take(&mut self.is_armed) {
             self.shared.pairing.queue.take_notifications();
             self.take_events();
         } else if self.polls.is_multiple_of(EVENT_ROUNDS) {
             self.take_events();
         }
-        self.poll_all();
-        self.shared.registry.let_go_of_retired();
+        if !has_looked {
+            self.poll_all();
+            self.shared.registry.let_go_of_retired();
+        }
         self.unpark(paused);
         let end = incoming.len() + frames_max;
         for _ in 0..self.ready.len() {
@@ -152,7 +155,8 @@ impl Verbs {
     /// Whether something waits for [`rx_burst`](Self::rx_burst), [`flush`](Self::flush) or [`failed`](Self::failed).
     pub fn look(&mut self) -> bool {
         self.poll_all();
-        !(self.ready.is_empty() && self.failures.is_empty() && self.unsent.is_empty())
+        self.has_looked = !(self.ready.is_empty() && self.failures.is_empty() && self.unsent.is_empty());
+        self.has_looked
     }
 
     /// Asks for notification by [`fds`](Self::fds). Returns whether something is there already.
@@ -250,7 +254,10 @@ impl Verbs {
         if !link.arrivals.is_empty() && !std::mem::replace(&mut link.is_ready, true) {
             self.ready.push_back(index);
         }
-        self.mark_unsent(index);
+        // The end of a send alone is no reason to go through a round: it would be one for every message.
+        if link.can_plan() || link.credits_are_due(&self.shared) {
+            self.mark_unsent(index);
+        }
     }
 
     fn mark_unsent(&mut self, index: usize) {

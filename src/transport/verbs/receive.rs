@@ -14,18 +14,36 @@ use crate::memory::{Block, Landing, RxBuf, SharedBytes};
 use crate::transport::Incoming;
 use crate::transport::origin::Origin;
 use crate::transport::ring::{
-    Credit, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Pieces, RingError, SLOT_HEAD_BYTES,
-    arrive, arrive_header, parse_pieces,
+    Credit, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Offer, Pieces, RingError,
+    SLOT_HEAD_BYTES, arrive, arrive_header, parse_pieces,
 };
-use crate::wire::{HEADER_BYTES, Header, Kind, RawHeader, RxFrame, Status, Target};
+use crate::wire::{HEADER_BYTES, Header, Kind, RxFrame, Status, Target};
+
+/// What an envelope says of its frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Saying {
+    kind: EnvelopeKind,
+    slot: u16,
+    offer: Option<Offer>,
+    answers: Option<u32>,
+    landed: bool,
+    piece_count: u8,
+}
+
+impl Saying {
+    fn of(envelope: &Envelope) -> Saying {
+        let &Envelope { kind, slot, offer, answers, landed, piece_count, .. } = envelope;
+        Saying { kind, slot, offer, answers, landed, piece_count }
+    }
+}
 
 /// A frame that is here and not delivered.
 #[derive(Debug)]
 pub(super) enum Arrival {
     /// In a slot of the ring.
-    Slot(Envelope),
+    Slot(Saying),
     /// In receive buffer `index`.
-    Message { envelope: Envelope, index: u32, bytes: usize },
+    Message { saying: Saying, index: u32, bytes: usize },
     /// Fetched.
     Fetched(Box<Reading>),
 }
@@ -36,8 +54,7 @@ pub(super) struct Reading {
     pub(super) pieces: Pieces,
     /// The block, as the requests name it.
     pub(super) into: Part,
-    envelope: Envelope,
-    raw: RawHeader,
+    saying: Saying,
     header: Header,
     block: Block,
 }
@@ -66,7 +83,7 @@ impl Link {
             }
             EnvelopeKind::Inline | EnvelopeKind::Rendezvous => {
                 shared.lender.arrive(self.peer, envelope.slot, envelope.generation)?;
-                self.arrivals.push_back(Arrival::Message { envelope, index, bytes });
+                self.arrivals.push_back(Arrival::Message { saying: Saying::of(&envelope), index, bytes });
                 Ok(Kept::Buffer)
             }
             EnvelopeKind::Slot => {
@@ -94,7 +111,7 @@ impl Link {
             return Err(RingError::Field { field: "envelope in a slot", number: envelope.kind as u64 }.into());
         }
         self.on_envelope(shared, &envelope)?;
-        self.arrivals.push_back(Arrival::Slot(envelope));
+        self.arrivals.push_back(Arrival::Slot(Saying::of(&envelope)));
         Ok(())
     }
 
@@ -123,41 +140,38 @@ impl Link {
     /// Delivers the next arrival. Nothing comes of one that must be fetched first.
     pub(super) fn deliver(&mut self, shared: &mut Shared) -> Result<Option<Incoming>, LinkFailure> {
         let Some(arrival) = self.arrivals.pop_front() else { return Ok(None) };
-        let (envelope, frame) = match arrival {
-            Arrival::Slot(envelope) => {
-                let frame = self.frame_in_slot(shared, &envelope);
-                (envelope, frame?)
-            }
-            Arrival::Message { envelope, index, bytes } => {
-                let frame = self.frame_in_message(shared, &envelope, index, bytes);
+        let (saying, frame) = match arrival {
+            Arrival::Slot(saying) => (saying, self.frame_in_slot(shared, &saying)?),
+            Arrival::Message { saying, index, bytes } => {
+                let frame = self.frame_in_message(shared, &saying, index, bytes);
                 // The buffer is posted again even if the frame was none.
                 shared.receives.give_back(index).map_err(LinkFailure::Post)?;
                 match frame? {
-                    Some(frame) => (envelope, frame),
+                    Some(frame) => (saying, frame),
                     None => return Ok(None),
                 }
             }
             Arrival::Fetched(reading) => {
-                let Reading { envelope, raw, header, block, .. } = *reading;
-                let frame = RxFrame::linked(&raw, header, RxBuf::new(block));
+                let Reading { saying, header, block, .. } = *reading;
+                let frame = RxFrame::linked(header, RxBuf::new(block));
                 self.returns_are_due = true;
-                (envelope, frame.map_err(|error| LinkFailure::Frame(error.to_string()))?)
+                (saying, frame.map_err(|error| LinkFailure::Frame(error.to_string()))?)
             }
         };
-        self.returning.extend(shared.lender.finish(self.peer, envelope.slot));
-        let frame = self.addressed(frame, &envelope)?;
+        self.returning.extend(shared.lender.finish(self.peer, saying.slot));
+        let frame = self.addressed(frame, &saying)?;
         Ok(Some(Incoming::Frame { from: self.peer, frame }))
     }
 
     /// Says in the frame where its answer may go, or where its values went.
-    fn addressed(&mut self, mut frame: RxFrame, envelope: &Envelope) -> Result<RxFrame, LinkFailure> {
-        if let Some(offer) = envelope.offer {
+    fn addressed(&mut self, mut frame: RxFrame, saying: &Saying) -> Result<RxFrame, LinkFailure> {
+        if let Some(offer) = saying.offer {
             let (address, bytes) = (offer.address, offer.bytes);
             // With too many offers open the answer comes as if none had been made.
             let token = self.asked.insert(Asked::new(offer)).ok();
             frame.target = token.map(|key| Target { address, key, bytes });
         }
-        if let Some(token) = envelope.answers {
+        if let Some(token) = saying.answers {
             let landing = self.answered(token)?;
             let (landed, offered) = (u64::from(frame.header.value_bytes), landing.bytes() as u64);
             if frame.landed && landed > offered {
@@ -174,14 +188,14 @@ impl Link {
         self.given.remove(token).ok_or(LinkFailure::Answer { token })
     }
 
-    fn frame_in_slot(&self, shared: &Shared, envelope: &Envelope) -> Result<RxFrame, LinkFailure> {
-        let slot = shared.slot(envelope.slot);
+    fn frame_in_slot(&self, shared: &Shared, saying: &Saying) -> Result<RxFrame, LinkFailure> {
+        let slot = shared.slot(saying.slot);
         let message = slot.part(ENVELOPE_BYTES, slot.len() - ENVELOPE_BYTES);
         let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
-        if !envelope.landed {
+        if !saying.landed {
             return Ok(arrive(message, &origin)?);
         }
-        let (raw, header) = arrive_header(message, &origin)?;
+        let header = arrive_header(message, &origin)?;
         let bytes = header.body_bytes() - header.value_bytes as usize;
         if bytes > slot.len() - SLOT_HEAD_BYTES {
             let (bytes, limit) = (bytes as u64, (slot.len() - SLOT_HEAD_BYTES) as u64);
@@ -195,35 +209,35 @@ impl Link {
                 RxBuf::new(block)
             }
         };
-        RxFrame::linked_landed(&raw, header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
+        RxFrame::linked_landed(header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
     }
 
     fn frame_in_message(
         &mut self,
         shared: &mut Shared,
-        envelope: &Envelope,
+        saying: &Saying,
         index: u32,
         bytes: usize,
     ) -> Result<Option<RxFrame>, LinkFailure> {
         let Some(message) = shared.receives.message(index, bytes) else { return Ok(None) };
         let message = message.part(ENVELOPE_BYTES, message.len() - ENVELOPE_BYTES);
         let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
-        if envelope.kind == EnvelopeKind::Inline {
-            let landing = envelope.answers.and_then(|token| self.given.named(token));
+        if saying.kind == EnvelopeKind::Inline {
+            let landing = saying.answers.and_then(|token| self.given.named(token));
             return match landing.map(|landing| landed_by_copy(message, &origin, landing)).transpose()?.flatten() {
                 Some(frame) => Ok(Some(frame)),
                 None => Ok(Some(arrive(message, &origin)?)),
             };
         }
-        let (raw, header) = arrive_header(message, &origin)?;
+        let header = arrive_header(message, &origin)?;
         let mut list = [0; super::LIST_BYTES];
         let listed = (message.len() - HEADER_BYTES).min(list.len());
         message.copy_out_counted(HEADER_BYTES, &mut list[..listed]);
-        let pieces = parse_pieces(&list[..listed], envelope.piece_count, header.body_bytes())?;
+        let pieces = parse_pieces(&list[..listed], saying.piece_count, header.body_bytes())?;
         let block = shared.registry.pool().block(header.body_bytes());
         let into =
             shared.registry.part(&block)?.ok_or_else(|| LinkFailure::Post(std::io::ErrorKind::NotFound.into()))?;
-        self.readings.push_back(Box::new(Reading { pieces, into, envelope: envelope.clone(), raw, header, block }));
+        self.readings.push_back(Box::new(Reading { pieces, into, saying: *saying, header, block }));
         Ok(None)
     }
 }
@@ -235,7 +249,7 @@ fn landed_by_copy(
     origin: &Origin<'_>,
     landing: &Landing,
 ) -> Result<Option<RxFrame>, LinkFailure> {
-    let (raw, header) = arrive_header(message, origin)?;
+    let header = arrive_header(message, origin)?;
     let bytes = header.value_bytes as usize;
     let (body, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
     let is_for_it =
@@ -246,6 +260,6 @@ fn landed_by_copy(
     let mut values = [0; RECEIVE_BYTES];
     message.copy_out_counted(HEADER_BYTES, &mut values[..bytes]);
     landing.as_shared().copy_in_counted(0, &values[..bytes]);
-    let frame = RxFrame::linked_landed(&raw, header, RxBuf::empty());
+    let frame = RxFrame::linked_landed(header, RxBuf::empty());
     frame.map(Some).map_err(|error| LinkFailure::Frame(error.to_string()))
 }

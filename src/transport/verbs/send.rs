@@ -48,7 +48,8 @@ type BodyParts = SmallVec<[Part; 8]>;
 impl Link {
     /// Posts what can be posted. `gives_credits` allows a message for credits alone.
     pub(super) fn pump(&mut self, shared: &mut Shared, gives_credits: bool) -> Result<(), LinkFailure> {
-        if self.remote.is_none() || self.has_failed {
+        let has_work = self.can_plan() || (gives_credits && !self.returning.is_empty());
+        if self.remote.is_none() || self.has_failed || !has_work {
             return Ok(());
         }
         loop {
@@ -70,7 +71,8 @@ impl Link {
         }
     }
 
-    fn can_plan(&self) -> bool {
+    /// Whether there is something to send, and everything that it takes.
+    pub(super) fn can_plan(&self) -> bool {
         let Some(remote) = &self.remote else { return false };
         let can_read =
             self.readings.front().is_some_and(|next| self.reads_under_way + next.pieces.len() <= remote.reads_max);
@@ -162,14 +164,20 @@ impl Link {
     /// Sees to it that a frame's memory stays until its requests are done, or the peer has fetched it.
     fn keep(&mut self, route: Route, slot: u16, count: usize, frame: TxFrame, staged: Staged) {
         let bytes = frame.bytes();
-        let frame = Box::new(frame);
-        if route == Route::Rendezvous {
-            // What was copied of the body is fetched as well, so it goes with the frame.
-            self.awaiting.push((slot, frame, staged));
-            self.awaiting_bytes += bytes;
-            self.sent.keep(count, 0, Held::Buffers { _frame: None, _staged: Staged::new() });
-        } else {
-            self.sent.keep(count, bytes, Held::Buffers { _frame: Some(frame), _staged: staged });
+        match route {
+            // All of it was copied, into the request or to what is staged.
+            Route::Inline | Route::Message => {
+                self.sent.keep(count, bytes, Held::Buffers { _frame: None, _staged: staged });
+            }
+            Route::Slot | Route::Landed => {
+                self.sent.keep(count, bytes, Held::Buffers { _frame: Some(Box::new(frame)), _staged: staged });
+            }
+            Route::Rendezvous => {
+                // What was copied of the body is fetched as well, so it goes with the frame.
+                self.awaiting.push((slot, Box::new(frame), staged));
+                self.awaiting_bytes += bytes;
+                self.sent.keep(count, 0, Held::Buffers { _frame: None, _staged: Staged::new() });
+            }
         }
     }
 
@@ -190,18 +198,22 @@ impl Link {
         let mut envelope = Envelope::new(kind, credits.map_or(0, Credits::generation), slot);
         let free = credits.map_or(0, Credits::free_count);
         envelope.wants = u16::try_from(self.outbox.count().saturating_sub(free)).unwrap_or(u16::MAX);
-        let count = self.returning.len().min(CREDITS_MAX);
-        envelope.credits.extend(self.returning.drain(..count));
+        while envelope.credits.len() < CREDITS_MAX
+            && let Some(credit) = self.returning.pop_front()
+        {
+            envelope.credits.push(credit);
+        }
         if self.returning.is_empty() {
             self.returns_are_due = false;
         }
         envelope
     }
 
-    fn credits_are_due(&self, shared: &Shared) -> bool {
-        let held = shared.lender.lent_to(self.peer);
-        let is_half = self.returning.len() >= (held / 2).max(2);
-        !self.returning.is_empty() && (self.returns_are_due || is_half)
+    /// Whether credits must not wait for a frame that takes them along.
+    pub(super) fn credits_are_due(&self, shared: &Shared) -> bool {
+        // With fewer than two there is no need to know how many are lent.
+        let is_half = || self.returning.len() >= 2.max(shared.lender.lent_to(self.peer) / 2);
+        !self.returning.is_empty() && (self.returns_are_due || (self.returning.len() >= 2 && is_half()))
     }
 
     fn plan_credits(&mut self, shared: &mut Shared) -> Result<(), LinkFailure> {
@@ -344,5 +356,7 @@ fn remote_of(offer: &Offer) -> Remote {
 }
 
 fn one(part: Part) -> Parts {
-    [part].into_iter().collect()
+    let mut parts = Parts::new();
+    parts.push(part);
+    parts
 }

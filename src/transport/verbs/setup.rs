@@ -8,9 +8,8 @@ use super::limits::Demand;
 use super::link::{Link, RemoteEnd};
 use super::pairing::{PARTS_MAX, Pairing};
 use super::plan::{Remote, SEND_DEPTH};
-use super::port::LinkLayer;
 use super::receive::Arrival;
-use super::receives::{RECEIVE_BYTES, RECEIVE_SLACK, Receives, own_memory};
+use super::receives::{RECEIVE_SLACK, Receives, own_memory};
 use super::registry::Registry;
 use super::resource::{CompletionQueue, MemoryRegion, ProtectionDomain, unblock};
 use super::send::{Batch, INLINE_BYTES};
@@ -99,6 +98,7 @@ impl Verbs {
             lost_receives: 0,
             out_of_use: None,
             is_armed: false,
+            has_looked: false,
             polls: 0,
         })
     }
@@ -111,6 +111,8 @@ impl Verbs {
     /// When no slot or receive is left for another peer, or the device refuses.
     pub fn begin(&mut self, peer: NodeId, generation: u16) -> Result<VerbsEndpoint, VerbsError> {
         self.close(peer);
+        // What the device has to tell of earlier links must not end this one.
+        self.take_events();
         let device = || self.shared.pairing.local.device.name().to_owned();
         if let Some(reason) = &self.out_of_use {
             return Err(VerbsError::OutOfUse { device: device(), reason: reason.clone() });
@@ -218,23 +220,14 @@ impl Verbs {
 
 impl Shared {
     fn endpoint(&self, link: &Link, slots: Vec<u16>) -> VerbsEndpoint {
-        let (pairing, local) = (&self.pairing, &self.pairing.local);
         VerbsEndpoint {
-            version: VerbsEndpoint::VERSION,
             generation: link.generation,
-            is_ethernet: local.port.link_layer == LinkLayer::Ethernet,
-            lid: local.port.lid,
-            gid: local.gid.as_ref().map(|entry| entry.gid.0),
-            mtu_bytes: local.mtu.bytes(),
-            queue_pair: link.pair.number(),
-            psn: link.psn,
-            reads_max: pairing.reads_answered(),
-            receive_bytes: RECEIVE_BYTES as u32,
             ring_address: self.slot(0).address() as u64,
             ring_key: self.ring.remote_key(),
             slot_count: SLOT_COUNT,
             slot_bytes: self.slot_bytes as u32,
             slots,
+            ..self.pairing.endpoint(&link.pair, link.psn)
         }
     }
 }

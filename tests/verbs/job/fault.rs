@@ -47,6 +47,35 @@ pub(crate) fn a_peer_that_is_killed_while_it_writes_ends_the_job_and_leaves_noth
     println!("report: a worker and a server killed over verbs end their jobs with code 4 and leave nothing");
 }
 
+/// Control goes another way than data, so the connections come back while no link can be made.
+pub(crate) fn a_device_whose_network_fails_alone_costs_time_and_nothing_else() {
+    let output = run(&format!(
+        "ip link add wire0 type dummy && ip addr add 10.9.0.1/24 dev wire0 && ip link set wire0 up || exit 95
+        rdma link add rxe1 type rxe netdev wire0 || exit 94
+        export PARASHARD_VERBS_DEVICE=rxe1
+        sent() {{ cat /sys/class/infiniband/rxe1/ports/1/hw_counters/sent_pkts; }}
+        tries=0
+        until grep -q 0000:ffff /sys/class/infiniband/rxe1/ports/1/gids/1 || [ $tries -ge 50 ]; do
+            sleep 0.1; tries=$((tries + 1))
+        done
+        before=$(sent)
+        {LONG} --transport verbs >/tmp/out 2>/tmp/log & job=$!
+        {UNDER_WAY}
+        ip link set wire0 down; sleep 1.5; ip link set wire0 up
+        kill -0 $job || exit 93
+        wait $job; code=$?; cat /tmp/log; grep examples /tmp/out
+        {}
+        exit $code",
+        ACCOUNT.replace("rxe0", "rxe1")
+    ));
+    assert_eq!(output.code, 0, "{}", output.console);
+    assert!(output.console.contains("examples             45,000"), "{}", output.console);
+    assert!(output.console.contains("no link for now; trying again"), "{}", output.console);
+    // Four pairs, each of whose ends logs its links.
+    assert!(output.console.matches("kind=verbs").count() >= 16, "{}", output.console);
+    assert_nothing_left(&output);
+}
+
 /// The kernel keeps a device until its last user closes it.
 pub(crate) fn a_device_that_is_removed_is_let_go_and_later_jobs_say_what_is_missing() {
     let output = run(&format!(

@@ -14,7 +14,7 @@ folder=${1:?usage: build.sh FOLDER, or --check}
 
 fail() { echo "verbs machine: $*" >&2; exit 5; }
 
-MODULES="virtio_pci virtio_net 9pnet_virtio 9p crc32_generic rdma_rxe rdma_ucm"
+MODULES="virtio_pci virtio_net 9pnet_virtio 9p crc32_generic rdma_rxe rdma_ucm dummy"
 PROGRAMS="rdma ip ibv_devices ibv_devinfo ibv_rc_pingpong ib_write_bw ib_read_bw ib_send_lat ib_write_lat setpriv"
 NEEDED="qemu-system-x86_64 busybox cpio pigz depmod modprobe objcopy xz apt-get dpkg-deb $PROGRAMS"
 

@@ -65,11 +65,48 @@ fn links_leave_no_descriptor_and_no_memory_behind() {
     let before = descriptors();
     for generation in 2..150 {
         net.told.iter_mut().for_each(Vec::clear);
+        // The link has worked for a while.
+        net.skipped += limit::LINK_PROVEN;
         net.nodes[0].break_connection(WORKER);
         net.await_recovery(generation);
     }
     // Other tests of this process come and go; a leak would be one a cycle at least.
     assert!(descriptors() < before + 100 && maps() < 100, "{} descriptors, {} maps", descriptors(), maps());
+}
+
+#[test]
+fn a_link_that_keeps_breaking_comes_back_later_and_later_and_its_data_take_the_connection() {
+    let mut net = Net::pair(TransportChoice::Shm, TransportChoice::Shm);
+    let mut pauses = Vec::new();
+    for generation in 2..8 {
+        net.told.iter_mut().for_each(Vec::clear);
+        net.nodes[0].break_connection(WORKER);
+        net.run("the connection", |net| net.told[1].iter().any(|told| matches!(told, Incoming::Reconnected { .. })));
+        let begin = net.now();
+        if generation == 7 {
+            assert_eq!(net.kinds()[1], Some(LinkKind::Tcp));
+            net.exchange();
+            assert!(net.nodes[1].peers[&SERVER].link.is_none(), "{:?}", net.now().since(begin));
+        }
+        net.run("a new link", |net| net.nodes[1].peers[&SERVER].link.is_some());
+        pauses.push(net.now().since(begin));
+    }
+    let expected = (0..6).map(|exponent| limit::LINK_BACKOFF_MIN * (1 << exponent));
+    assert!(pauses.iter().zip(expected).all(|(&pause, least)| pause + Duration::from_millis(2) >= least), "{pauses:?}");
+}
+
+#[test]
+fn a_forced_choice_that_was_met_before_is_waited_for() {
+    let mut net = Net::pair(TransportChoice::Shm, TransportChoice::Shm);
+    // As if the server had no memory to share for now.
+    net.nodes[0].choice = TransportChoice::Tcp;
+    net.nodes[0].break_connection(WORKER);
+    net.run("some attempts", |net| net.nodes[1].peers[&SERVER].generation > 4);
+    net.exchange();
+    assert!(net.nodes.iter_mut().all(|node| node.wait(Some(Duration::ZERO)).is_ok()));
+    net.nodes[0].choice = TransportChoice::Shm;
+    net.run("the link", |net| net.nodes.iter().all(|node| node.link_counts() == once(LinkKind::Shm)));
+    net.exchange();
 }
 
 #[test]
