@@ -79,12 +79,14 @@ impl Exchange {
         Ok(self.gather(&self.none, &[], own)?.1.iter().map(|own| own[0]).fold(0.0, f64::max))
     }
 
-    /// Sets weights to what all workers that have the keys agree on.
-    pub(super) fn assign(&self, keys: &Keys, weights: &[f64]) -> Result<(), ClientError> {
+    /// Sets weights to what all workers that have the keys agree on; gives them as they are then, which may be
+    /// another last bit, as they were summed and divided.
+    pub(super) fn assign(&self, keys: &Keys, weights: &[f64]) -> Result<Vec<f64>, ClientError> {
         let pending = self.begin(&keys.list, |pairs| {
             pairs.iter_mut().zip(weights).for_each(|(pair, &weight)| *pair = [weight, -1.0]);
         })?;
-        pending.map_or(Ok(()), |pending| pending.wait().map(drop))
+        let Some(pending) = pending else { return Ok(Vec::new()) };
+        Ok(pending.wait()?.as_chunks::<2>().0.iter().map(|pair| pair[0]).collect())
     }
 
     pub(super) fn finish(&self) -> Result<(), ClientError> {

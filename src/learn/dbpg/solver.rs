@@ -8,6 +8,7 @@ use super::config::{BlockProblem, Solution, TOTALS};
 use super::exchange::{Exchange, Keys};
 use super::margin::Margins;
 use super::plan::{Plan, block_count, overlaps};
+use super::subspace::ITERATIONS;
 use crate::learn::error::LearnError;
 
 /// Passes before the first step in the subspace, and before features are filtered closely.
@@ -38,6 +39,8 @@ pub(super) struct Solver {
     pub(super) filter_margin: f64,
     /// Weight of the regularisation in the subspace.
     pub(super) caution: f64,
+    /// Iterations of a step in the subspace.
+    pub(super) iterations: u32,
     pub(super) overlaps: Vec<f32>,
     pub(super) plan: Plan,
     planned_features: usize,
@@ -65,6 +68,7 @@ impl Solver {
             damping: 1.0,
             filter_margin: f64::INFINITY,
             caution: 1.0,
+            iterations: ITERATIONS,
             overlaps: overlaps(&data, blocks, problem.delay),
             planned_features: count,
             block_count: blocks,

@@ -13,7 +13,9 @@ use super::exchange::Keys;
 use super::solver::Solver;
 use crate::learn::error::LearnError;
 
-const ITERATIONS: u32 = 20;
+/// Iterations of a step: the least, while weights still come and go, and the most.
+pub(super) const ITERATIONS: u32 = 20;
+const ITERATIONS_MAX: u32 = 150;
 /// Ends the iterations when the residual's norm is this share of the first one.
 const RESIDUAL_SHARE: f64 = 0.1;
 const STEPS: u32 = 8;
@@ -96,7 +98,7 @@ impl Solver {
             |residual: &[f64]| self.part(support, |place| residual[place] * residual[place] / support.diagonal[place]);
         let first = self.total(square(&residual))?;
         let mut norm = first;
-        for _ in 0..ITERATIONS {
+        for _ in 0..self.iterations {
             let (product, bend) = self.product(support, &search)?;
             if bend <= 0.0 || bend.is_nan() {
                 break;
@@ -153,7 +155,7 @@ impl Solver {
             let (norms, _) = self.norms(features.clone().zip(moved.iter().copied()));
             let objective = self.total(self.margins.loss(Some(&changes)) + norms)?;
             if objective < self.solution.objective {
-                self.exchange.assign(&support.keys, &moved)?;
+                let moved = self.exchange.assign(&support.keys, &moved)?;
                 features.zip(moved).for_each(|(feature, weight)| self.weights[feature] = weight);
                 self.margins.add_all(&changes);
                 self.solution.objective = objective;
@@ -176,13 +178,18 @@ impl Solver {
         moved.collect()
     }
 
-    /// Less caution after a whole step, more after a short one.
+    /// Less caution after a whole step, more after a short one; and more iterations where the steps are
+    /// whole and the optimum is near, since what remains are nearly flat directions.
     fn follow(&mut self, share: f64) {
         if share == 1.0 {
             let least = CAUTION_SHARE * self.solution.kkt_violation / self.problem.l1.max(f64::MIN_POSITIVE);
             self.caution = (self.caution / 3.0).max(self.caution.min(least));
+            if self.solution.kkt_violation < self.problem.l1 {
+                self.iterations = (self.iterations * 3 / 2).min(ITERATIONS_MAX);
+            }
         } else if share < 0.3 {
             self.caution *= 3.0;
+            self.iterations = (self.iterations / 2).max(ITERATIONS);
         }
     }
 }
