@@ -168,109 +168,145 @@ struct Node {
     host: u32,
 }
 
-/// Runs a job in which these workers' processes crash at these moments; gives the sums of all keys.
-fn run(seed: u64, consistency: Consistency, crashes: &[(u32, u64)], faults: SimFaults) -> BTreeMap<u64, i64> {
-    let (network, pool) = (SimNetwork::new(seed, faults), Pool::unbounded());
-    let shards = [NodeId::server(0, 0), NodeId::server(1, 0)];
-    let spec = TableSpec {
-        id: TABLE,
-        name: "sums".to_owned(),
-        dtype: DType::I64,
-        width: 1,
-        key_end: KEYS,
-        layout: Layout::Sparse,
-        update: UpdateFunction::Sum,
-        consistency,
-        filters: Filters::default(),
-    };
-    let identity = |node, incarnation| Identity::new(node, JobId(5), Incarnation(incarnation));
-    let join = |now, node, incarnation| network.join(now, node, Incarnation(incarnation), &pool);
-    let sequential = consistency == Consistency::Sequential;
-    let (none, count) = ([false; WORKERS as usize], UNITS as usize);
-    let work = Units { sequential, given: vec![false; count], ended: none, left: none };
-    let job = JobConfig { tables: vec![spec], writers: WORKERS, program: Vec::new(), survives_worker_loss: true };
-    let cast = Cast { shards: shards.to_vec(), workers: WORKERS, replicas: 0 };
-    let mut now = Nanos(0);
-    let scheduler = Scheduler::new(now, identity(NodeId::SCHEDULER, 1), &cast, job, Box::new(work));
-    let mut scheduler = Driver::new(scheduler, join(now, NodeId::SCHEDULER, 1));
-    let shard = |&shard: &NodeId| {
-        let machine = Server::new(Nanos(0), identity(shard, 1), shard.to_string(), "h".into(), "s", Arc::clone(&pool));
-        (Driver::new(machine, join(Nanos(0), shard, 1)), false)
-    };
-    let mut servers: Vec<(On<Server>, bool)> = shards.iter().map(shard).collect();
-    let mut starts = 1;
-    let start = |now, rank: u32, host, starts| {
+/// A job on the simulated network.
+struct Job {
+    network: SimNetwork,
+    pool: Arc<Pool>,
+    consistency: Consistency,
+    scheduler: On<Scheduler>,
+    servers: Vec<On<Server>>,
+    workers: BTreeMap<u32, Node>,
+    /// Processes started so far.
+    starts: u32,
+    is_over: bool,
+}
+
+fn identity(node: NodeId, incarnation: u32) -> Identity {
+    Identity::new(node, JobId(5), Incarnation(incarnation.into()))
+}
+
+impl Job {
+    fn start(seed: u64, consistency: Consistency, faults: SimFaults) -> Job {
+        let (network, pool) = (SimNetwork::new(seed, faults), Pool::unbounded());
+        let shards = [NodeId::server(0, 0), NodeId::server(1, 0)];
+        let spec = TableSpec {
+            id: TABLE,
+            name: "sums".to_owned(),
+            dtype: DType::I64,
+            width: 1,
+            key_end: KEYS,
+            layout: Layout::Sparse,
+            update: UpdateFunction::Sum,
+            consistency,
+            filters: Filters::default(),
+        };
+        let sequential = consistency == Consistency::Sequential;
+        let (none, count) = ([false; WORKERS as usize], UNITS as usize);
+        let work = Units { sequential, given: vec![false; count], ended: none, left: none };
+        let job = JobConfig { tables: vec![spec], writers: WORKERS, program: Vec::new(), survives_worker_loss: true };
+        let cast = Cast { shards: shards.to_vec(), workers: WORKERS, replicas: 0 };
+        let join = |node| network.join(Nanos(0), node, Incarnation(1), &pool);
+        let scheduler = Scheduler::new(Nanos(0), identity(NodeId::SCHEDULER, 1), &cast, job, Box::new(work));
+        let scheduler = Driver::new(scheduler, join(NodeId::SCHEDULER));
+        let server = |shard: NodeId| {
+            let (name, pool) = (shard.to_string(), Arc::clone(&pool));
+            Driver::new(Server::new(Nanos(0), identity(shard, 1), name, "h".into(), "s", pool), join(shard))
+        };
+        let servers = shards.map(server).into();
+        let workers = BTreeMap::new();
+        let mut job = Job { network, pool, consistency, scheduler, servers, workers, starts: 0, is_over: false };
+        (0..WORKERS).for_each(|rank| job.start_worker(Nanos(0), rank, rank));
+        job
+    }
+
+    fn start_worker(&mut self, now: Nanos, rank: u32, host: u32) {
+        self.starts += 1;
         let node = NodeId::worker(rank);
-        let machine = Worker::new(now, identity(node, starts), "h".into(), "s", Arc::clone(&pool));
-        Node { driver: Driver::new(machine, join(now, node, starts)), program: Program::default(), host }
-    };
-    let mut workers: BTreeMap<u32, Node> = (0..WORKERS).map(|rank| (rank, start(now, rank, rank, 1))).collect();
-    let mut crashes = crashes.to_vec();
-    let mut is_over = false;
-    for _ in 0..400_000 {
-        scheduler.poll(now);
-        while let Some(event) = scheduler.poll_event() {
+        let machine = Worker::new(now, identity(node, self.starts), "h".into(), "s", Arc::clone(&self.pool));
+        let transport = self.network.join(now, node, Incarnation(self.starts.into()), &self.pool);
+        self.workers.insert(rank, Node { driver: Driver::new(machine, transport), program: Program::default(), host });
+    }
+
+    fn poll_scheduler(&mut self, now: Nanos) {
+        self.scheduler.poll(now);
+        while let Some(event) = self.scheduler.poll_event() {
+            let machine = self.scheduler.machine_mut();
             match event {
-                SchedulerEvent::ServersReady => scheduler.machine_mut().begin_work(),
-                SchedulerEvent::WorkFinished => {
-                    scheduler.machine_mut().end(now, Shutdown { exit_code: 0, message: String::new() });
-                }
+                SchedulerEvent::ServersReady => machine.begin_work(),
+                SchedulerEvent::WorkFinished => machine.end(now, Shutdown { exit_code: 0, message: String::new() }),
                 SchedulerEvent::Ended(shutdown) => {
                     assert_eq!(shutdown.exit_code, 0, "{shutdown:?}");
-                    is_over = true;
+                    self.is_over = true;
                 }
                 SchedulerEvent::TaskDone { .. } => {}
             }
         }
-        scheduler.flush(now);
-        for (server, ended) in &mut servers {
+        self.scheduler.flush(now);
+    }
+
+    /// One round of every node.
+    fn step(&mut self, now: Nanos) {
+        self.poll_scheduler(now);
+        for server in &mut self.servers {
             server.poll(now);
-            while let Some(event) = server.poll_event() {
-                *ended |= matches!(event, ServerEvent::Ended(_));
-            }
+            while server.poll_event().is_some() {}
         }
         let mut adopted = Vec::new();
-        for node in workers.values_mut() {
+        for node in self.workers.values_mut() {
             node.driver.poll(now);
             while let Some(event) = node.driver.poll_event() {
                 node.program.on_event(event);
             }
-            node.program.act(now, node.driver.machine_mut(), consistency);
-            assert!(node.driver.machine_mut().take_refusal().is_none(), "seed {seed}: refused");
+            node.program.act(now, node.driver.machine_mut(), self.consistency);
+            assert!(node.driver.machine_mut().take_refusal().is_none(), "refused");
             node.driver.flush(now);
             adopted.extend(node.program.adopt.drain(..).map(|writer| (writer.0, node.host)));
         }
-        for (rank, host) in adopted {
-            starts += 1;
-            workers.insert(rank, start(now, rank, host, starts));
+        adopted.into_iter().for_each(|(rank, host)| self.start_worker(now, rank, host));
+    }
+
+    /// The process dies, and every worker that it runs.
+    fn crash(&mut self, now: Nanos, host: u32) {
+        let of_host = self.workers.iter().filter(|(_, node)| node.host == host);
+        let dead: Vec<u32> = of_host.map(|(&rank, _)| rank).collect();
+        for rank in dead {
+            self.network.crash(now, NodeId::worker(rank));
+            self.workers.remove(&rank);
         }
-        if is_over {
-            break;
-        }
-        now = now.after(Duration::from_micros(200));
-        if let Some(&(rank, _)) = crashes.first().filter(|(_, at)| now.0 >= *at * 1_000_000) {
-            crashes.remove(0);
-            let dead: Vec<u32> = workers.iter().filter(|(_, node)| node.host == rank).map(|(&rank, _)| rank).collect();
-            for dead in dead {
-                network.crash(now, NodeId::worker(dead));
-                workers.remove(&dead);
+    }
+
+    /// The sums of all keys.
+    fn sums(&self) -> BTreeMap<u64, i64> {
+        let mut sums = BTreeMap::new();
+        for machine in self.servers.iter().map(On::machine) {
+            let Some(table) = machine.tables().next() else { continue };
+            for range in machine.owned(TABLE) {
+                let keys: Vec<u64> = (range.begin..range.end).collect();
+                let mut values = vec![0; keys.len() * 8];
+                table.gather(range, Some(&keys), &mut values);
+                let numbers = values.chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().expect("eight bytes")));
+                sums.extend(keys.into_iter().zip(numbers));
             }
         }
+        sums
     }
-    assert!(is_over, "seed {seed} {consistency}: it never ends");
-    let mut sums = BTreeMap::new();
-    for (server, _) in &servers {
-        let machine = server.machine();
-        let Some(table) = machine.tables().next() else { continue };
-        for range in machine.owned(TABLE) {
-            let keys: Vec<u64> = (range.begin..range.end).collect();
-            let mut values = vec![0; keys.len() * 8];
-            table.gather(range, Some(&keys), &mut values);
-            let numbers = values.chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().expect("eight bytes")));
-            sums.extend(keys.into_iter().zip(numbers));
+}
+
+/// Runs a job in which these workers' processes crash at these moments; gives the sums of all keys.
+fn run(seed: u64, consistency: Consistency, crashes: &[(u32, u64)], faults: SimFaults) -> BTreeMap<u64, i64> {
+    let mut job = Job::start(seed, consistency, faults);
+    let (mut now, mut crashes) = (Nanos(0), crashes.iter().peekable());
+    for _ in 0..400_000 {
+        job.step(now);
+        if job.is_over {
+            return job.sums();
+        }
+        now = now.after(Duration::from_micros(200));
+        if let Some(&(host, _)) = crashes.next_if(|(_, at)| now.0 >= at * 1_000_000) {
+            job.crash(now, host);
         }
     }
-    sums
+    panic!("seed {seed} {consistency}: it never ends");
 }
 
 /// One or two crashes at random moments of a job.
