@@ -9,7 +9,7 @@ use parashard::memory::{Pool, TxBuf};
 use parashard::node::Driver;
 use parashard::protocol::Identity;
 use parashard::protocol::scheduler::{Cast, Offer, Scheduler, SchedulerEvent, Workload};
-use parashard::protocol::server::{Server, ServerEvent};
+use parashard::protocol::server::Server;
 use parashard::protocol::worker::{Keys, Request, Worker, WorkerEvent};
 use parashard::transport::sim::{SimFaults, SimNetwork, SimRandom, SimTransport};
 use parashard::wire::{Consistency, DType, Filters, JobConfig, Layout, Shutdown, TableSpec, Unit, UpdateFunction};
