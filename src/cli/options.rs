@@ -120,7 +120,7 @@ options! {
         #[arg(long, env = "PARASHARD_CONSISTENCY", value_name = "RULE")]
         consistency: ConsistencyOption,
         /// What shrinks messages: key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16,
-        /// random_skip:P, separated by commas, or none [default: key_cache,pack_keys,nonzero].
+        /// significant:THRESHOLD, kkt:BOUND, random_skip:P, separated by commas, or none [default: key_cache,pack_keys,nonzero].
         #[arg(long, env = "PARASHARD_FILTERS", value_name = "LIST")]
         filters: String,
         /// Bytes that each shard keeps of key lists, for the filter key_cache [default: 1073741824].

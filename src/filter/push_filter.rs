@@ -13,6 +13,41 @@ use std::fmt;
 
 /// Decides what of a table's pushes is sent now. One worker has one for each table that declares it; it
 /// works in the order of pushes and pulls of that worker, so it repeats itself as they do.
+///
+/// ```
+/// use parashard::client::{PushFilter, PushFilters};
+/// use std::collections::BTreeSet;
+///
+/// /// Holds back every key that was not held back the last time.
+/// #[derive(Default)]
+/// struct EverySecond(BTreeSet<u64>);
+///
+/// impl EverySecond {
+///     fn hold(&mut self, keys: &[u64], held: &mut [bool]) {
+///         for (key, held) in keys.iter().zip(held) {
+///             *held = !self.0.remove(key) && self.0.insert(*key);
+///         }
+///     }
+/// }
+///
+/// impl PushFilter for EverySecond {
+///     fn push_f32(&mut self, keys: &[u64], _values: &mut [f32], held: &mut [bool]) {
+///         self.hold(keys, held);
+///     }
+///     fn push_f64(&mut self, keys: &[u64], _values: &mut [f64], held: &mut [bool]) {
+///         self.hold(keys, held);
+///     }
+/// }
+///
+/// let mut filters = PushFilters::default();
+/// filters.register("every_second", |_table, _number| Ok(Box::new(EverySecond::default())))?; // own:every_second
+/// let (mut filter, mut held) = (EverySecond::default(), [false]);
+/// filter.push_f32(&[7], &mut [1.0], &mut held);
+/// assert!(held[0]);
+/// filter.push_f32(&[7], &mut [2.0], &mut held);
+/// assert!(!held[0]);
+/// # Ok::<(), String>(())
+/// ```
 pub trait PushFilter: Send {
     /// A push: ascending keys, and for each as many numbers as the table's width, with what was held back
     /// of it before. Numbers may be changed; a key whose mark in `held` is set is not sent but kept. A
