@@ -27,7 +27,7 @@ const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
 /// How long one training may take.
 const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is compared; the first is what the others are held against.
-const SETS: [&str; 11] = [
+const SETS: [&str; 15] = [
     NONE,
     "key_cache",
     "pack_keys",
@@ -38,6 +38,10 @@ const SETS: [&str; 11] = [
     "key_cache,pack_keys,nonzero,fixed_point:8",
     "key_cache,pack_keys,nonzero,fixed_point:16",
     "key_cache,pack_keys,nonzero,bf16",
+    "key_cache,pack_keys,nonzero,significant:0.1",
+    "key_cache,pack_keys,nonzero,significant:1",
+    "key_cache,pack_keys,nonzero,significant:10",
+    "key_cache,pack_keys,nonzero,kkt:0.5",
     "key_cache,pack_keys,nonzero,random_skip:0.1",
 ];
 /// Plain frames.

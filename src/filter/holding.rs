@@ -55,8 +55,7 @@ pub fn add_held(dtype: DType, values: &mut [u8], rest: &[u8]) {
 /// Marks the keys of which no number is larger than `threshold`; other marks stay. `held` has one mark a
 /// key, `values` as many numbers for each.
 pub fn hold_small(dtype: DType, threshold: f64, values: &[u8], held: &mut [bool]) {
-    let sizes = each!(dtype, sizes(values, held.len()));
-    sizes.into_iter().zip(held).for_each(|(size, held)| *held |= size <= threshold);
+    each!(dtype, mark_small(threshold, values, held));
 }
 
 /// Marks the keys with the smaller values: at most half of all.
@@ -98,6 +97,20 @@ pub fn part(
     count
 }
 
+/// Moves the values that are held back to their places in `rest`, and leaves zeros in their stead; the other
+/// places of `rest` become zero.
+pub fn part_in_place(values: &mut [u8], held: &[bool], rest: &mut [u8]) {
+    let size = (values.len() / held.len().max(1)).max(1);
+    for ((value, rest), &is_held) in values.chunks_exact_mut(size).zip(rest.chunks_exact_mut(size)).zip(held) {
+        if is_held {
+            rest.copy_from_slice(value);
+            value.fill(0);
+        } else {
+            rest.fill(0);
+        }
+    }
+}
+
 fn add<T: Summand>(values: &mut [u8], rest: &[u8]) {
     // No bytes may lie anywhere.
     if values.is_empty() {
@@ -109,18 +122,22 @@ fn add<T: Summand>(values: &mut [u8], rest: &[u8]) {
     values.iter_mut().zip(rest).for_each(|(value, &rest)| *value = value.plus(rest));
 }
 
+fn mark_small<T: Summand>(threshold: f64, values: &[u8], held: &mut [bool]) {
+    let rows = rows::<T>(values, held.len());
+    rows.zip(held).for_each(|(row, held)| *held |= row.iter().all(|number| number.size() <= threshold));
+}
+
 /// The largest number of each key, by size.
 fn sizes<T: Summand>(values: &[u8], count: usize) -> Vec<f64> {
+    rows::<T>(values, count).map(|row| row.iter().map(|number| number.size()).fold(0.0, f64::max)).collect()
+}
+
+/// The numbers of each key.
+fn rows<T: Summand>(values: &[u8], count: usize) -> std::slice::ChunksExact<'_, T> {
     // No bytes may lie anywhere.
-    if values.is_empty() {
-        return vec![0.0; count];
-    }
-    let Ok(numbers) = <[T]>::ref_from_bytes(values) else {
-        unreachable!("blocks of whole numbers begin on their borders")
-    };
-    let width = (numbers.len() / count.max(1)).max(1);
-    let largest = |row: &[T]| row.iter().map(|number| number.size()).fold(0.0, f64::max);
-    numbers.chunks_exact(width).map(largest).collect()
+    let numbers = if values.is_empty() { Ok(&[][..]) } else { <[T]>::ref_from_bytes(values) };
+    let Ok(numbers) = numbers else { unreachable!("blocks of whole numbers begin on their borders") };
+    numbers.chunks_exact((numbers.len() / count.max(1)).max(1))
 }
 
 #[cfg(test)]
@@ -137,6 +154,9 @@ mod tests {
         let count = part(&keys, values.as_bytes(), &held, rest.as_mut_bytes(), &mut sent_keys, sent.as_mut_bytes());
         assert_eq!((count, sent_keys[0], &sent[..2]), (1, 5, &[0, -3][..]));
         assert_eq!(rest, [1, -1, 0, 0, 2, 2]);
+        let (mut zeroed, mut same_rest) = (values, [9i64; 6]);
+        part_in_place(zeroed.as_mut_bytes(), &held, same_rest.as_mut_bytes());
+        assert_eq!((zeroed, same_rest), ([0, 0, 0, -3, 0, 0], rest));
         let mut sums = values;
         add_held(DType::I64, sums.as_mut_bytes(), rest.as_bytes());
         assert_eq!(sums, [2, -2, 0, -3, 4, 4]);

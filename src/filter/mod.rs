@@ -39,7 +39,7 @@ mod unpacked;
 
 pub use chain::{Chain, KeyChain, ValueChain};
 pub use error::FilterError;
-pub use holding::{add_held, hold_small, hold_smaller_half, part};
+pub use holding::{add_held, hold_small, hold_smaller_half, part, part_in_place};
 pub use key_cache::key_digest;
 pub use kkt::Kkt;
 pub use push_filter::{MakePushFilter, PushFilter, PushFilters};

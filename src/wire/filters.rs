@@ -146,14 +146,22 @@ impl Filters {
         if self.own.is_some() && !matches!(table.dtype, DType::F32 | DType::F64) {
             return unfit("own", &format!("it is given f32 or f64, the table holds {}", table.dtype));
         }
+        let holding = if self.own.is_some() { "own" } else { "significant" };
         if self.hold_back() && assigns {
-            let filter = if self.own.is_some() { "own" } else { "significant" };
-            return unfit(filter, "what is held back is added to a later push, but pushes are assigned");
+            return unfit(holding, "what is held back is added to a later push, but pushes are assigned");
+        }
+        let solves_blocks = matches!(table.update, UpdateFunction::BlockProx(_));
+        if self.hold_back() && solves_blocks {
+            return unfit(
+                holding,
+                "a step on a block needs the gradients of all its keys; dbpg has a filter of its own",
+            );
         }
         match self.random_skip {
             Some(share) if !(share > 0.0 && share < 1.0) => {
                 unfit("random_skip", &format!("the share {share} is not between 0 and 1"))
             }
+            Some(_) if solves_blocks => unfit("random_skip", "a step on a block needs the gradients of all its keys"),
             Some(_) if assigns => unfit("random_skip", "a key that is skipped would be assigned zero"),
             _ => Ok(()),
         }
@@ -233,7 +241,7 @@ impl fmt::Display for Filters {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table_spec::{Consistency, Layout};
+    use super::super::table_spec::{BlockProx, Consistency, Layout};
     use super::*;
     use crate::id::TableId;
 
@@ -314,6 +322,10 @@ mod tests {
         assert!(check("random_skip:0.5", DType::F32, UpdateFunction::Assign).is_err());
         assert!(check("significant:0.5", DType::F32, UpdateFunction::Assign).is_err());
         assert!(check("kkt:0.5", DType::F64, UpdateFunction::Assign).is_err());
+        let blocks = UpdateFunction::BlockProx(BlockProx { l1: 1.0, l2: 0.0 });
+        for filters in ["kkt:0.5", "significant:0.5", "random_skip:0.5"] {
+            assert!(check(filters, DType::F64, blocks).is_err(), "{filters}");
+        }
         assert!(check("own:mine", DType::I64, UpdateFunction::Sum).is_err());
         assert!(check("significant:0.5", DType::Bf16, UpdateFunction::Sum).is_err());
         assert_eq!(check("significant:3", DType::I64, UpdateFunction::Sum), Ok(()));

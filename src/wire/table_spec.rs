@@ -123,6 +123,18 @@ pub enum UpdateFunction {
     BlockProx(BlockProx),
 }
 
+impl UpdateFunction {
+    /// Whether a push of zeros is known to be the same as none.
+    #[must_use]
+    pub const fn ignores_zeros(&self) -> bool {
+        use UpdateFunction::{Adagrad, Adam, Assign, BlockProx, Ftrl, Prox, Sgd, Sum, User};
+        match self {
+            Sum | Ftrl(_) | Sgd(_) | Adagrad(_) => true,
+            Assign | Adam(_) | Prox(_) | User(_) | BlockProx(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for UpdateFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

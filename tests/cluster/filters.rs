@@ -61,10 +61,16 @@ fn a_key_cache_that_is_too_small_costs_bytes_and_nothing_else() {
 }
 
 #[test]
-fn rounded_and_skipped_pushes_repeat_themselves_whatever_the_servers() {
+fn pushes_that_filters_change_repeat_themselves_whatever_the_servers() {
     let scratch = prepare();
     let (plain, _) = train(&scratch, "1", "1", None, &["--filters", "none"]);
-    for filters in ["fixed_point:8,random_skip:0.1,key_cache,nonzero", "fixed_point:16", "bf16,snappy"] {
+    for filters in [
+        "fixed_point:8,random_skip:0.1,key_cache,nonzero",
+        "fixed_point:16",
+        "bf16,snappy",
+        "significant:0.5,key_cache,pack_keys",
+        "kkt:0.2,fixed_point:16",
+    ] {
         let (model, _) = train(&scratch, "1", "1", None, &["--filters", filters]);
         assert!(model != plain, "{filters} changed nothing");
         for (servers, shards, simd) in [("1", "1", None), ("2", "2", Some("scalar"))] {

@@ -114,7 +114,8 @@ proptest! {
 
     #[test]
     fn rounding_and_a_small_limit_lose_nothing_either(stream in stream(), limit in prop::sample::select(vec![0u64, 1 << 30])) {
-        for filters in ["significant:8,fixed_point:8,key_cache", "significant:8,bf16", "significant:8"] {
+        for filters in
+                ["significant:8,fixed_point:8,key_cache,nonzero", "significant:8,bf16", "significant:8"] {
             let mut wired = wired(TableSpec { dtype: DType::F32, ..spec(filters, Consistency::Eventual) });
             wired.worker.limit_kept(limit);
             let mut model = Model::default();

@@ -2,18 +2,19 @@
 //!
 //! First what was kept of the keys is added. Then the filter of the user's own and `significant` decide
 //! which keys are sent: the others are dropped from the push, whose frames, range and name stay, even
-//! without keys. What is sent is rounded. What is held back and what rounding cuts off is kept by key
+//! without keys; or zeros stand for them, where that is the same and takes fewer bytes. What is sent is rounded. What is held back and what rounding cuts off is kept by key
 //! ([`Residual`]) and added to a later push; so it is late and not lost, and what was held back is sent
 //! at the latest when the worker finishes the table. Skipping keys loses their values. The filtered
 //! values are a block of their own: the caller's stay as they were, and a retry sends the same again.
 
 use super::keys::Keys;
 use super::operation::OperationError;
-use super::residual::{self, Kept, Residual};
+use super::residual::{self, Residual};
 use super::{Request, Worker};
 use crate::filter::{self, PushFilter, PushFilters, RandomSkip, Rounding};
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
+use crate::limit;
 use crate::memory::{Block, Pool, TxBuf, copy_counted};
 use crate::store;
 use crate::wire::{DType, TableSpec};
@@ -92,11 +93,18 @@ impl ValueFilter {
             if let Some(residual) = &self.residual {
                 residual.gather(range, keys, &mut rest);
             }
-            let held = self.hold_back(pool, spec, range, keys, &mut filtered, &mut rest);
-            if let Some(Kept { keys, values, .. }) = held {
-                (chosen, filtered) = (Some(keys), values);
+            if self.hold_back(spec, range, keys, &mut filtered, &mut rest) {
+                if self.zeros_pay(spec, keys) {
+                    filter::part_in_place(&mut filtered, &self.held, &mut rest);
+                } else {
+                    let all = all_keys(&mut self.dense_keys, range, keys);
+                    let kept = residual::part(pool, range, all, &filtered, &self.held, &mut rest);
+                    (chosen, filtered) = (Some(kept.keys), kept.values);
+                }
+                self.round_sent(pool, chosen.is_some(), &mut filtered, &mut rest)?;
+            } else if let Some(rounding) = &self.rounding {
+                rounding.round(filtered.typed_mut(), rest.typed_mut()).map_err(|error| error.to_string())?;
             }
-            self.round(pool, chosen.is_some(), &mut filtered, &mut rest)?;
             // A filter may leave what shards would refuse, and what was within the bound may round to the
             // other side of it.
             for part in [&filtered, &rest] {
@@ -121,19 +129,17 @@ impl ValueFilter {
         Ok(Filtered { keys, values: filtered.freeze() })
     }
 
-    /// Adds `rest` to `values` and decides which keys are sent. Gives these, where they are not all, and
-    /// leaves in `rest` what is held back.
+    /// Adds `rest` to `values`, if keys may be held back, and decides which are; gives whether some are.
     fn hold_back(
         &mut self,
-        pool: &Arc<Pool>,
         spec: &TableSpec,
         range: KeyRange,
         keys: Option<&[u64]>,
         values: &mut Block,
         rest: &mut Block,
-    ) -> Option<Kept> {
+    ) -> bool {
         if !spec.filters.hold_back() {
-            return None;
+            return false;
         }
         filter::add_held(spec.dtype, values, rest);
         let keys = all_keys(&mut self.dense_keys, range, keys);
@@ -147,26 +153,39 @@ impl ValueFilter {
         if let Some(threshold) = self.significant {
             filter::hold_small(spec.dtype, threshold, values, &mut self.held);
         }
-        if !self.held.contains(&true) {
+        let holds = self.held.contains(&true);
+        if !holds {
             rest.fill(0);
-            return None;
         }
-        Some(residual::part(pool, range, keys, values, &self.held, rest))
+        holds
     }
 
-    /// Rounds the values, with what rounding cut off before. Where keys are held back, `rest` is of all keys
-    /// and zero at those that are sent.
-    fn round(&self, pool: &Arc<Pool>, is_parted: bool, values: &mut Block, rest: &mut Block) -> Result<(), String> {
+    /// Whether zeros for the keys that are held back are the same as leaving them out, and cost less: a bit
+    /// each, where the list of all keys travels as a digest, beside a byte or two for each key that is named.
+    fn zeros_pay(&self, spec: &TableSpec, keys: Option<&[u64]>) -> bool {
+        let is_listed = keys.is_none_or(|keys| spec.filters.key_cache && keys.len() >= limit::KEY_LIST_KEYS_MIN);
+        let sent = self.held.iter().filter(|held| !**held).count();
+        spec.update.ignores_zeros() && spec.filters.nonzero && is_listed && 8 * sent > self.held.len()
+    }
+
+    /// Rounds the values where some keys are held back: `rest` is of all keys and zero at those that are
+    /// sent, which are all that `values` has or, if not `is_parted`, zeros stand between them.
+    fn round_sent(
+        &self,
+        pool: &Arc<Pool>,
+        is_parted: bool,
+        values: &mut Block,
+        rest: &mut Block,
+    ) -> Result<(), String> {
         let Some(rounding) = self.rounding else { return Ok(()) };
-        if !is_parted {
-            return rounding.round(values.typed_mut(), rest.typed_mut()).map_err(|error| error.to_string());
-        }
         let mut cut_off = pool.block(values.len());
         cut_off.fill(0);
         rounding.round(values.typed_mut(), cut_off.typed_mut()).map_err(|error| error.to_string())?;
         let size = rest.len() / self.held.len();
-        let sent = rest.chunks_exact_mut(size).zip(&self.held).filter(|(_, held)| !**held);
-        sent.zip(cut_off.chunks_exact(size)).for_each(|((rest, _), cut_off)| copy_counted(rest, cut_off));
+        let all = rest.chunks_exact_mut(size).zip(&self.held);
+        let rests = all.filter(|(_, held)| !(is_parted && **held));
+        let sent = rests.zip(cut_off.chunks_exact(size)).filter(|((_, held), _)| !**held);
+        sent.for_each(|((rest, _), cut_off)| copy_counted(rest, cut_off));
         Ok(())
     }
 }
