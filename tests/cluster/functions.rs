@@ -1,6 +1,6 @@
 //! Functions of a program of another crate on servers, and operations of all kinds that follow each other.
 
-#[path = "../../examples/functions.rs"]
+#[path = "../examples/functions.rs"]
 mod example;
 
 use super::client::{Job, keys, table};
