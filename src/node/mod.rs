@@ -38,7 +38,7 @@ pub use thread::start_thread;
 pub use time::now;
 pub use worker::{WorkerDriver, open_worker};
 
-pub use crate::protocol::scheduler::{Cast, DelayPolicy, Offer, Workload};
+pub use crate::protocol::scheduler::{Cast, DelayPolicy, NoWork, Offer, Workload};
 pub use crate::protocol::worker::{
     Keys, Kkt, MakePushFilter, OperationError, PushFilter, PushFilters, Request, Worker, WorkerEvent,
 };

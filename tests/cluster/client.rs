@@ -1,8 +1,8 @@
 //! The public client API, as a program of another crate uses it. Scheduler and servers run in
 //! threads of this process, over real connections.
 
-use parashard::client::{Bf16, ClientError, Cluster, KeyList, Offer, Shutdown, Workload};
-use parashard::id::{JobId, NodeId, TableId, WriterId};
+use parashard::client::{Bf16, ClientError, Cluster, KeyList, NoWork, Shutdown};
+use parashard::id::{JobId, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
     Adagrad, Cast, Consistency, DType, Filters, Functions, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig,
@@ -11,23 +11,6 @@ use parashard::node::{
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// No work from the scheduler: the workers know what to do.
-struct NoWork;
-
-impl Workload for NoWork {
-    fn next(&mut self, _: WriterId) -> Offer {
-        Offer::Finished
-    }
-
-    fn finished(&mut self, _: WriterId, _: u64, _: &[u8]) -> Result<(), Shutdown> {
-        Ok(())
-    }
-
-    fn progress(&mut self, _: WriterId, _: &[u8]) {}
-
-    fn stop(&mut self) {}
-}
 
 /// Scheduler and servers in threads.
 pub(crate) struct Job {

@@ -4,16 +4,15 @@
 //! `cargo run --release --example functions`. A server program of many machines registers in the same way and
 //! hands its functions to `parashard::cli::run_with`, or in `NodeConfig::functions` to `parashard::node::run_server`.
 
-use parashard::client::{CallFunction, CallRun, Cluster, KeyList, Numbers, Offer, RowBlock, UpdateStep, Workload};
+use parashard::client::{CallFunction, CallRun, Cluster, KeyList, NoWork, Numbers, RowBlock, UpdateStep};
 use parashard::error::{ExitCode, Failure};
-use parashard::id::{JobId, NodeId, TableId, WriterId};
+use parashard::id::{JobId, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::launch::{InProcessJob, Listening, Roles, run_in_process};
 use parashard::node::{
     Cast, Consistency, DType, Filters, FunctionName, Functions, JobConfig, Layout, LinkSettings, NodeConfig, Placement,
     SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, UserUpdate, random,
 };
-use parashard::wire::Shutdown;
 use std::time::Duration;
 
 /// velocity = momentum * velocity + push, weight -= rate * velocity.
@@ -95,23 +94,6 @@ fn work(config: &NodeConfig, rank: u32) -> Result<(), Failure> {
     cluster.wait_unit()?;
     cluster.wait_end()?;
     Ok(())
-}
-
-/// No work from the scheduler: the worker knows what to do.
-struct NoWork;
-
-impl Workload for NoWork {
-    fn next(&mut self, _: WriterId) -> Offer {
-        Offer::Finished
-    }
-
-    fn finished(&mut self, _: WriterId, _: u64, _: &[u8]) -> Result<(), Shutdown> {
-        Ok(())
-    }
-
-    fn progress(&mut self, _: WriterId, _: &[u8]) {}
-
-    fn stop(&mut self) {}
 }
 
 fn schedule(config: &NodeConfig, listening: &Listening) -> Result<u8, Failure> {

@@ -36,7 +36,7 @@ use work::{Account, OpenTask, Question};
 use writers::Decisions;
 
 pub use delay_policy::{DelayPolicy, Waiting};
-pub use work::{Offer, Workload};
+pub use work::{NoWork, Offer, Workload};
 
 /// What the program that runs the scheduler is told.
 #[derive(Debug)]

@@ -62,6 +62,24 @@ pub trait Workload: Send {
     fn on_delay_in_force(&mut self, _table: TableId, _delay_max: u32) {}
 }
 
+/// No work from the scheduler: for programs whose workers know what to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoWork;
+
+impl Workload for NoWork {
+    fn next(&mut self, _: WriterId) -> Offer {
+        Offer::Finished
+    }
+
+    fn finished(&mut self, _: WriterId, _: u64, _: &[u8]) -> Result<(), Shutdown> {
+        Ok(())
+    }
+
+    fn progress(&mut self, _: WriterId, _: &[u8]) {}
+
+    fn stop(&mut self) {}
+}
+
 /// A worker's last question and its answer, once there is one.
 #[derive(Debug, Default)]
 pub(super) struct Question {
