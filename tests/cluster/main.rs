@@ -14,6 +14,7 @@ mod filters;
 mod full_disk;
 mod functions;
 mod in_process;
+mod in_process_loss;
 mod link;
 mod outcome;
 mod proxy;
