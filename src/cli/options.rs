@@ -142,6 +142,10 @@ options! {
         /// [default: 50; 0 in `train` with more shards and workers than cores].
         #[arg(long, env = "PARASHARD_SPIN_US", value_name = "US")]
         spin_us: u64,
+        /// Microseconds that a worker sleeps for each example, once a minibatch, in place of a heavier computation:
+        /// one number, or one for each worker by its rank. For benchmarks and tests [default: none].
+        #[arg(long, env = "PARASHARD_SIMULATE_COMPUTE_US", value_delimiter = ',', value_name = "US")]
+        simulate_compute_us: Vec<u32>,
         /// Seed of everything that is drawn [default: 1].
         #[arg(long, env = "PARASHARD_SEED")]
         seed: u64,

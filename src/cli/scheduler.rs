@@ -87,6 +87,7 @@ pub(super) fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, be
         seconds: seconds_since_1970() - begin_at,
         consistency: settings.consistency.to_string(),
         passes: settings.passes,
+        simulate_compute_us: settings.simulate_compute_us.clone(),
         nonzero_weights: end.nonzero_values,
         begin_at,
         model: end.nonzero_values.map(|_| settings.model.display().to_string()),
@@ -145,6 +146,7 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
         minibatch: settings.minibatch,
         bias_key: settings.bias.then_some(data_end),
         reports_figures: settings.consistency == ConsistencyOption::Auto,
+        simulate_compute_us: settings.simulate_compute_us.clone(),
         block,
     };
     let program = postcard::to_stdvec(&problem)

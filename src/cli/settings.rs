@@ -68,6 +68,7 @@ pub(super) struct JobSettings {
     pub(super) gid_index: Option<u32>,
     pub(super) traffic_class: Option<u8>,
     pub(super) spin_us: u64,
+    pub(super) simulate_compute_us: Vec<u32>,
     pub(super) seed: u64,
     pub(super) json: Option<PathBuf>,
 }
@@ -135,6 +136,7 @@ impl JobSettings {
             gid_index: options.gid_index,
             traffic_class: options.traffic_class,
             spin_us: options.spin_us.unwrap_or(SPIN_US),
+            simulate_compute_us: options.simulate_compute_us.unwrap_or_default(),
             seed: options.seed.unwrap_or(1),
             json: options.json,
         }
@@ -177,6 +179,7 @@ impl JobSettings {
             gid_index: self.gid_index,
             traffic_class: self.traffic_class,
             spin_us: Some(self.spin_us),
+            simulate_compute_us: (!self.simulate_compute_us.is_empty()).then_some(self.simulate_compute_us),
             seed: Some(self.seed),
             json: self.json,
         }
@@ -212,6 +215,9 @@ impl JobSettings {
         if self.key_end == Some(0) {
             return usage("--key-end must be at least 1");
         }
+        if !matches!(self.simulate_compute_us.len(), 0 | 1) && self.simulate_compute_us.len() != self.workers as usize {
+            return usage(&format!("--simulate-compute-us: give one number, or {}, one a worker", self.workers));
+        }
         if self.algorithm != AlgorithmOption::Ftrl {
             self.check_block()?;
         }
@@ -244,6 +250,9 @@ impl JobSettings {
         }
         if self.init_model.is_some() || self.save_state {
             return usage("--init-model and --save-state are not possible");
+        }
+        if !self.simulate_compute_us.is_empty() {
+            return usage("--simulate-compute-us is not possible");
         }
         if self.filters()?.change_values() {
             return usage("filters that change values keep it from the optimum: leave them out of --filters");
@@ -287,6 +296,12 @@ mod tests {
         assert!(with(|options| options.alpha = Some(f32::NAN)).is_err());
         assert!(with(|options| options.workers = Some(0)).is_err());
         assert!(with(|options| options.beta = Some(0.0)).is_err());
+        let simulated = |options: &mut JobOptions, workers, times: &[u32]| {
+            (options.workers, options.simulate_compute_us) = (Some(workers), Some(times.to_vec()));
+        };
+        assert!(with(move |options| simulated(options, 3, &[5])).is_ok());
+        assert!(with(move |options| simulated(options, 2, &[5, 20])).is_ok());
+        assert!(with(move |options| simulated(options, 3, &[5, 20])).is_err(), "whose time is the second?");
         let failure = with(|options| options.filters = Some("gzip".to_owned())).expect_err("no filter of ours");
         assert!(failure.message.starts_with("--filters: unknown filter `gzip`: choose from key_cache"), "{failure}");
     }

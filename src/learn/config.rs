@@ -3,6 +3,7 @@
 use super::data::{DataFile, ReaderConfig, UnitSource};
 use super::dbpg::BlockProblem;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Name of the table that holds the weights.
 pub const WEIGHTS: &str = "weights";
@@ -24,8 +25,21 @@ pub struct Problem {
     pub bias_key: Option<u64>,
     /// Whether workers tell their figures also between the ends of units.
     pub reports_figures: bool,
+    /// Microseconds of sleep for each example in place of a heavier computation: of all workers, or of each by its
+    /// rank; none without any.
+    pub simulate_compute_us: Vec<u32>,
     /// Block proximal gradient instead of minibatches.
     pub block: Option<BlockProblem>,
+}
+
+impl Problem {
+    /// How long a worker sleeps for an example.
+    #[must_use]
+    pub fn simulated_compute(&self, rank: u32) -> Duration {
+        let times = &self.simulate_compute_us;
+        let time_us = times.get(rank as usize).or(times.first().filter(|_| times.len() == 1));
+        Duration::from_micros(time_us.copied().unwrap_or(0).into())
+    }
 }
 
 /// One piece of work, as it travels in a unit's payload.

@@ -26,6 +26,8 @@ pub struct SummaryFacts {
     pub consistency: String,
     /// Passes that were asked for.
     pub passes: u32,
+    /// Microseconds of sleep for each example in place of a heavier computation, of all workers or of each.
+    pub simulate_compute_us: Vec<u32>,
     /// Weights that are not zero; none when no model was written.
     pub nonzero_weights: Option<u64>,
     /// When the whole command began, in seconds since 1970.
@@ -69,6 +71,11 @@ impl Summary {
         };
         self.add("passes", json!(passes), format!("{passes} of {}", facts.passes));
         self.add("consistency", json!(facts.consistency), facts.consistency.clone());
+        if !facts.simulate_compute_us.is_empty() {
+            let each: Vec<String> = facts.simulate_compute_us.iter().map(u32::to_string).collect();
+            let text = format!("{} us an example: a sleep stands for computing", each.join(", "));
+            self.add("simulate_compute_us", json!(facts.simulate_compute_us), text);
+        }
         if let Some(solution) = progress.solution {
             self.add("objective", json!(solution.objective), format!("{:.4}", solution.objective));
             self.add("kkt_violation", json!(solution.kkt_violation), format!("{:.6}", solution.kkt_violation));

@@ -96,6 +96,8 @@ struct Worker<'a> {
     cluster: &'a Cluster,
     table: Table<f32>,
     problem: Problem,
+    /// Sleep for each example, in place of a heavier computation.
+    simulated_compute: Duration,
     train: ReadAhead,
     test: Option<ReadAhead>,
     queue: VecDeque<InHand>,
@@ -134,6 +136,7 @@ impl<'a> Worker<'a> {
         Ok(Worker {
             cluster,
             table: cluster.table(WEIGHTS)?,
+            simulated_compute: problem.simulated_compute(cluster.rank()),
             problem,
             train,
             test,
@@ -311,6 +314,11 @@ impl<'a> Worker<'a> {
         let start = Instant::now();
         let mut gradient = self.table.values(keys.len());
         self.report.loss_sum += logistic::gradient(batch, self.problem.bias_key.is_some(), weights, &mut gradient);
+        if !self.simulated_compute.is_zero() {
+            std::thread::sleep(
+                self.simulated_compute.saturating_mul(u32::try_from(batch.row_count()).unwrap_or(u32::MAX)),
+            );
+        }
         self.figures.seconds_computing += start.elapsed().as_secs_f64();
         self.report.rows += batch.row_count() as u64;
         self.rows_learnt += batch.row_count() as u64;

@@ -116,3 +116,23 @@ fn a_reader_of_the_output_that_goes_away_does_no_harm() {
     assert!(scratch.path("model").is_file());
     scratch.assert_clean();
 }
+
+#[test]
+fn a_simulated_computation_takes_its_time_and_is_told() {
+    const TIMES_US: [u64; 2] = [20, 80];
+    let scratch = Scratch::new();
+    scratch.write("data.svm", libsvm(&rows(ROWS, 1)));
+    let common = ["train", "--train", "data.svm", "--workers", "2", "--model", "model", "--json", "summary.json"];
+    let outcome = scratch.run(&[&common[..], &["--simulate-compute-us", "20,80"]].concat());
+    outcome.expect_code(0).expect_quiet();
+    assert!(outcome.stdout.contains("20, 80 us an example"), "{}", outcome.stdout);
+    let figures = summary(&scratch.path("summary.json"));
+    assert_eq!(figures["simulate_compute_us"], serde_json::json!(TIMES_US));
+    for (worker, time_us) in figures["workers"].as_array().expect("a list").iter().zip(TIMES_US) {
+        let examples = worker["examples"].as_u64().expect("a count");
+        let seconds = worker["seconds_computing"].as_f64().expect("seconds");
+        assert!(seconds >= (examples * time_us) as f64 / 1e6, "{worker}");
+    }
+    let three = scratch.run(&[&common[..], &["--simulate-compute-us", "20,80,20"]].concat());
+    three.expect_error(2, &["--simulate-compute-us", "one number, or 2"]);
+}
