@@ -103,8 +103,9 @@ struct Worker<'a> {
     queue: VecDeque<InHand>,
     /// Oldest first.
     in_flight: VecDeque<InFlight>,
-    /// Whether a minibatch is beginning, which is not in flight yet.
+    /// Whether a minibatch is beginning, which is not in flight yet, and its step.
     is_beginning: bool,
+    beginning: Option<Step>,
     /// The unit that the scheduler wants back and has no answer for.
     wanted: Option<u64>,
     report: UnitReport,
@@ -143,6 +144,7 @@ impl<'a> Worker<'a> {
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
             is_beginning: false,
+            beginning: None,
             wanted: None,
             report: UnitReport::default(),
             rows_learnt,
@@ -261,10 +263,10 @@ impl<'a> Worker<'a> {
         keys.extend(self.problem.bias_key);
         let keys = KeyList::new(keys)?;
         // A minibatch that is scored ends no time, and neither do those before it.
-        let step = (!is_test).then(|| self.table.begin_step());
+        self.beginning = (!is_test).then(|| self.table.begin_step());
         let weights = loop {
             let ahead = u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX);
-            let begun = match &step {
+            let begun = match &self.beginning {
                 Some(step) => self.table.pull_step(step, &keys, ahead)?,
                 None => self.table.pull_ahead(&keys, 0)?,
             };
@@ -274,7 +276,7 @@ impl<'a> Worker<'a> {
                 None => self.complete_oldest()?,
             }
         };
-        let (unit, mut progress) = (next.unit, next.progress);
+        let (unit, mut progress, step) = (next.unit, next.progress, self.beginning.take());
         progress.is_last |= self.queue.iter().any(|held| held.unit == unit && held.is_cut);
         self.in_flight.push_back(InFlight { unit, batch, keys, weights, progress, bad_lines, step });
         Ok(())
@@ -370,7 +372,8 @@ impl<'a> Worker<'a> {
         let cut = self.queue.front().filter(|held| held.is_cut);
         let is_cut = cut.is_some();
         report.rest = cut.and_then(|held| held.rest);
-        let next = self.in_flight.front().and_then(|later| later.step.as_ref());
+        // The names of a step that is beginning are taken, though it may wait for a delay that became shorter.
+        let next = self.in_flight.front().and_then(|later| later.step.as_ref()).or(self.beginning.as_ref());
         let notes = self.rows_learnt.to_le_bytes().to_vec();
         self.cluster.unit_done_before(unit, report.encode(), next, notes);
         self.queue.pop_front();

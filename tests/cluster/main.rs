@@ -22,6 +22,7 @@ mod rows;
 mod scratch;
 mod sequential;
 mod signal;
+mod slow_worker;
 mod stranger;
 mod streamed;
 mod train;

@@ -42,7 +42,7 @@ pub struct UnitReader {
 enum Open {
     Nothing,
     Text(Text),
-    Blocks(Blocks),
+    Blocks(Box<Blocks>),
 }
 
 struct Text {
@@ -117,7 +117,7 @@ impl UnitReader {
             (&UnitSource::Blocks { begin, end, .. }, None) => {
                 let mut blocks = match before {
                     Open::Blocks(blocks) if blocks.file == file => blocks,
-                    _ => open_blocks(file, data, &self.config)?,
+                    _ => Box::new(open_blocks(file, data, &self.config)?),
                 };
                 blocks.block.clear();
                 (blocks.row, blocks.rows, blocks.skip) = (0, 0, begin.row);

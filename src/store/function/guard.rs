@@ -6,8 +6,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Bytes of a panic's words that are kept.
-const WORDS_BYTES_MAX: usize = 400;
+/// Characters of a panic's words that are kept.
+const WORDS_LENGTH: usize = 400;
 
 /// Runs code of the user.
 ///
@@ -21,9 +21,7 @@ pub(in crate::store) fn guard<R>(code: impl FnOnce() -> R) -> Result<R, String> 
 fn words(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words");
-    let mut line: String = text.split(char::is_control).collect::<Vec<_>>().join(" ");
-    line.truncate(line.floor_char_boundary(WORDS_BYTES_MAX));
-    line
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(WORDS_LENGTH).collect()
 }
 
 #[cfg(test)]
@@ -35,7 +33,7 @@ mod tests {
         assert_eq!(guard(|| 7), Ok(7));
         assert_eq!(guard(|| panic!("on purpose:\n{}", "two lines")), Err::<(), _>("on purpose: two lines".to_owned()));
         assert_eq!(guard(|| std::panic::panic_any(7)), Err::<(), _>("without words".to_owned()));
-        let long = guard(|| -> () { panic!("{}", "ä".repeat(WORDS_BYTES_MAX)) }).expect_err("a panic");
-        assert!(long.len() <= WORDS_BYTES_MAX && long.starts_with('ä'));
+        let long = guard(|| -> () { panic!("{}", "ä".repeat(WORDS_LENGTH + 1)) }).expect_err("a panic");
+        assert_eq!(long, "ä".repeat(WORDS_LENGTH));
     }
 }
