@@ -296,12 +296,12 @@ mod tests {
         assert!(with(|options| options.alpha = Some(f32::NAN)).is_err());
         assert!(with(|options| options.workers = Some(0)).is_err());
         assert!(with(|options| options.beta = Some(0.0)).is_err());
-        let simulated = |options: &mut JobOptions, workers, times: &[u32]| {
+        fn simulated(options: &mut JobOptions, workers: u32, times: &[u32]) {
             (options.workers, options.simulate_compute_us) = (Some(workers), Some(times.to_vec()));
-        };
-        assert!(with(move |options| simulated(options, 3, &[5])).is_ok());
-        assert!(with(move |options| simulated(options, 2, &[5, 20])).is_ok());
-        assert!(with(move |options| simulated(options, 3, &[5, 20])).is_err(), "whose time is the second?");
+        }
+        assert!(with(|options| simulated(options, 3, &[5])).is_ok());
+        assert!(with(|options| simulated(options, 2, &[5, 20])).is_ok());
+        assert!(with(|options| simulated(options, 3, &[5, 20])).is_err(), "whose time is the second?");
         let failure = with(|options| options.filters = Some("gzip".to_owned())).expect_err("no filter of ours");
         assert!(failure.message.starts_with("--filters: unknown filter `gzip`: choose from key_cache"), "{failure}");
     }
