@@ -104,7 +104,8 @@ pub(crate) fn run(arguments: &ConsistencyArguments) -> Result<()> {
     let figures: Vec<Figures> = points.iter().map(|point| point.figures(&points, &budget)).collect();
     let report = Report {
         title: format!(
-            "consistency: 2 servers, 4 workers; a sleep of {} us an example stands for computing ({} us of a slow worker)",
+            "consistency: 2 servers, 4 workers; a sleep of {} us an example stands for computing \
+             ({} us of a slow worker)",
             job.compute_us,
             SLOWNESS * job.compute_us
         ),
