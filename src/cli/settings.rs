@@ -299,12 +299,15 @@ mod tests {
         assert!(with(|options| options.alpha = Some(f32::NAN)).is_err());
         assert!(with(|options| options.workers = Some(0)).is_err());
         assert!(with(|options| options.beta = Some(0.0)).is_err());
-        let simulated = |options: &mut JobOptions, workers, times: &[u32]| {
-            (options.workers, options.simulate_compute_us) = (Some(workers), Some(times.to_vec()));
+        let simulated = |workers, times: &[u32]| JobOptions {
+            train: Some(vec!["a".to_owned()]),
+            workers: Some(workers),
+            simulate_compute_us: Some(times.to_vec()),
+            ..JobOptions::default()
         };
-        assert!(with(move |options| simulated(options, 3, &[5])).is_ok());
-        assert!(with(move |options| simulated(options, 2, &[5, 20])).is_ok());
-        assert!(with(move |options| simulated(options, 3, &[5, 20])).is_err(), "whose time is the second?");
+        let of = |options| JobArguments { options, config: None }.settings();
+        assert!(of(simulated(3, &[5])).is_ok() && of(simulated(2, &[5, 20])).is_ok());
+        assert!(of(simulated(3, &[5, 20])).is_err(), "whose time is the second?");
         let failure = with(|options| options.filters = Some("gzip".to_owned())).expect_err("no filter of ours");
         assert!(failure.message.starts_with("--filters: unknown filter `gzip`: choose from key_cache"), "{failure}");
     }
