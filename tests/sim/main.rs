@@ -6,7 +6,8 @@
 //! is printed with the line that runs it alone.
 //!
 //! `plan` says what a seed means, `program` what a worker does, `oracle` what it may see, `cluster`
-//! runs it all; `seed`, `shape` and `ending` are the tests.
+//! runs it all; `seed`, `shape` and `ending` are the tests. `straggler` is a job with a slow worker, `waiting` says
+//! who waits in it.
 
 mod cluster;
 mod ending;
@@ -19,4 +20,6 @@ mod program;
 mod result;
 mod seed;
 mod shape;
+mod straggler;
+mod waiting;
 mod watch;
