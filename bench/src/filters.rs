@@ -6,26 +6,23 @@
 
 use crate::machine::Machine;
 use crate::options::Options;
-use crate::peer::run as run_program;
 use crate::pin::Placement;
 use crate::report::{Plot, Report, Row};
 use crate::sample::median;
 use crate::timing::median_ratio;
+use crate::trainer;
 use anyhow::{Context, Result};
 use clap::Args;
 use parashard::error::{ExitCode, Failure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// Where the repository keeps a data set: to train on, and to test with.
 const DATA: [&str; 2] = ["tests/data/nycflights.train.svm.zst", "tests/data/nycflights.test.svm.zst"];
 /// Rows that are generated where there is none, and with `--quick`.
 const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
-/// How long one training may take.
-const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is compared; the first is what the others are held against.
 const SETS: [&str; 15] = [
     NONE,
@@ -91,10 +88,10 @@ struct Figures {
 /// Trains with every set and publishes the rows.
 pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
     let options = &arguments.options;
-    let program = program()?;
+    let program = trainer::find()?;
     let folder = tempfile::tempdir()?;
     let data = Data::find(arguments, &program, &folder)?;
-    let mut notes = vec![format!("data: {}, {} passes", file_name(&data.train), arguments.passes)];
+    let mut notes = vec![format!("data: {}, {} passes", trainer::file_name(&data.train), arguments.passes)];
     let mut points: Vec<Point> = sets(arguments).map(|set| Point { set, figures: Vec::new() }).collect();
     for _ in 0..options.runs {
         points.retain_mut(|point| match point.train(&program, &data, arguments.passes, &folder) {
@@ -134,39 +131,20 @@ fn sets(arguments: &FiltersArguments) -> impl Iterator<Item = String> + '_ {
     own.chain(is_given.then(|| NONE.to_owned())).chain(given)
 }
 
-/// `parashard` beside this program; a test runs one folder deeper.
-fn program() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("parashard")).find(|path| path.is_file());
-    let missing = || {
-        let hint = "build it with: cargo build --release --workspace";
-        Failure::new(ExitCode::CannotStart, format!("no parashard beside {}; {hint}", own.display()))
-    };
-    Ok(found.ok_or_else(missing)?)
-}
-
 impl Data {
     /// What is given, what the repository keeps, or generated rows.
     fn find(arguments: &FiltersArguments, program: &Path, folder: &TempDir) -> Result<Data> {
         if let Some(train) = &arguments.train {
             return Ok(Data { train: train.clone(), test: arguments.test.clone() });
         }
-        let kept = |name| program.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file());
-        if let Some(train) = kept(DATA[0]).filter(|_| !arguments.options.quick) {
-            return Ok(Data { train, test: kept(DATA[1]) });
+        if let Some(train) = trainer::kept(program, DATA[0]).filter(|_| !arguments.options.quick) {
+            return Ok(Data { train, test: trainer::kept(program, DATA[1]) });
         }
         let path = folder.path().join("generated.svm");
-        let rows = arguments.options.amount(GENERATED_ROWS.0, GENERATED_ROWS.1).to_string();
-        let mut command = Command::new(program);
-        command.args(["data", "generate", "--rows", &rows, "--format", "libsvm", "--output"]).arg(&path);
-        run_program("parashard", command, TRAIN_TIMEOUT)?;
+        let rows = arguments.options.amount(GENERATED_ROWS.0, GENERATED_ROWS.1);
+        trainer::generate(program, rows, &path)?;
         Ok(Data { train: path, test: None })
     }
-}
-
-/// Without its folders, which say nothing to a reader elsewhere.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 impl Point {
@@ -180,7 +158,7 @@ impl Point {
         if let Some(test) = &data.test {
             command.arg("--test").arg(test);
         }
-        run_program("parashard", command, TRAIN_TIMEOUT)?;
+        trainer::run(command)?;
         let text = std::fs::read_to_string(&summary)?;
         self.figures.push(Figures::read(&text).context("the summary of the training is not as expected")?);
         Ok(())

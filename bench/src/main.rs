@@ -3,7 +3,7 @@
 //! `parashard bench …` executes this program, found beside it. README.md says how to read the figures.
 //!
 //! * `latency`, `bandwidth`, `push_pull`, `sparse`  a worker and a server on this machine (`cluster`).
-//! * `aggregate`  the store alone. `clock`  the clock alone. `filters`  whole trainings.
+//! * `aggregate`  the store alone. `clock`  the clock alone. `filters`, `consistency`  whole trainings (`trainer`).
 //! * `pair`  two transports without them.
 //! * `limit`, `peer`  what is measured beside them; `timing`, `report`  how, and how it is told.
 
@@ -11,6 +11,7 @@ mod aggregate;
 mod bandwidth;
 mod clock;
 mod cluster;
+mod consistency;
 mod filters;
 mod latency;
 mod limit;
@@ -26,6 +27,7 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod trainer;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -58,6 +60,8 @@ enum Command {
     Clock(options::Options),
     /// Bytes an example, loss and speed of training with each filter.
     Filters(filters::FiltersArguments),
+    /// Loss over time and waiting by the delay, with one slow worker and with none; a sleep stands for computing.
+    Consistency(consistency::ConsistencyArguments),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +85,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Aggregate(options) => aggregate::run(options),
         Command::Clock(options) => clock::run(options),
         Command::Filters(filters) => filters::run(filters),
+        Command::Consistency(consistency) => consistency::run(consistency),
     }
 }
 

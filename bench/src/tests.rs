@@ -207,6 +207,17 @@ fn a_set_of_filters_that_training_refuses_is_left_out() {
 }
 
 #[test]
+fn each_rule_has_its_waiting_and_its_curve_with_a_slow_worker_and_without() {
+    let rows = rows(&["consistency"]);
+    for name in ["one_slow", "none_slow"] {
+        let fields = ["median", "waiting_share", "virtual_waiting_share", "objective_half_time", "objective_full_time"];
+        let rules: Vec<_> = named(&rows, name, &fields).iter().map(|row| row["rule"].as_str()).collect();
+        assert_eq!(rules, [Some("bounded:0"), Some("bounded:16"), Some("eventual")]);
+    }
+    assert!(rows.iter().all(|row| row["curve_seconds"].as_array().is_some_and(|points| points.len() == 2)));
+}
+
+#[test]
 fn errors_have_their_exit_codes() {
     let code = |words: &[&str]| {
         let words = ["parashard-bench"].iter().chain(words);

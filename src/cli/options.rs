@@ -67,6 +67,10 @@ options! {
         /// Rows of a minibatch once training has warmed up [default: 512].
         #[arg(long, env = "PARASHARD_MINIBATCH", value_name = "ROWS")]
         minibatch: u32,
+        /// Begin with minibatches of one row that grow; false makes all of them equally large from the first one,
+        /// so that workers stand at comparable times [default: true].
+        #[arg(long, env = "PARASHARD_WARM_UP", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        warm_up: bool,
         /// Learning algorithm [default: ftrl].
         #[arg(long, env = "PARASHARD_ALGORITHM", value_enum)]
         algorithm: AlgorithmOption,

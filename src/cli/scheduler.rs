@@ -144,6 +144,7 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
         train_reader,
         test_reader,
         minibatch: settings.minibatch,
+        warm_up: settings.warm_up,
         bias_key: settings.bias.then_some(data_end),
         reports_figures: settings.consistency == ConsistencyOption::Auto,
         simulate_compute_us: settings.simulate_compute_us.clone(),

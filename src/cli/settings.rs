@@ -45,6 +45,7 @@ pub(super) struct JobSettings {
     pub(super) bits: u8,
     pub(super) passes: u32,
     pub(super) minibatch: u32,
+    pub(super) warm_up: bool,
     pub(super) algorithm: AlgorithmOption,
     pub(super) alpha: f32,
     pub(super) beta: f32,
@@ -113,6 +114,7 @@ impl JobSettings {
             bits: options.bits.unwrap_or(22),
             passes: options.passes.unwrap_or(algorithm.passes()),
             minibatch: options.minibatch.unwrap_or(512),
+            warm_up: options.warm_up.unwrap_or(true),
             algorithm,
             alpha: options.alpha.unwrap_or(0.1),
             beta: options.beta.unwrap_or(1.0),
@@ -156,6 +158,7 @@ impl JobSettings {
             bits: Some(self.bits),
             passes: Some(self.passes),
             minibatch: Some(self.minibatch),
+            warm_up: Some(self.warm_up),
             algorithm: Some(self.algorithm),
             alpha: Some(self.alpha),
             beta: Some(self.beta),
@@ -296,12 +299,15 @@ mod tests {
         assert!(with(|options| options.alpha = Some(f32::NAN)).is_err());
         assert!(with(|options| options.workers = Some(0)).is_err());
         assert!(with(|options| options.beta = Some(0.0)).is_err());
-        fn simulated(options: &mut JobOptions, workers: u32, times: &[u32]) {
-            (options.workers, options.simulate_compute_us) = (Some(workers), Some(times.to_vec()));
-        }
-        assert!(with(|options| simulated(options, 3, &[5])).is_ok());
-        assert!(with(|options| simulated(options, 2, &[5, 20])).is_ok());
-        assert!(with(|options| simulated(options, 3, &[5, 20])).is_err(), "whose time is the second?");
+        let simulated = |workers, times: &[u32]| JobOptions {
+            train: Some(vec!["a".to_owned()]),
+            workers: Some(workers),
+            simulate_compute_us: Some(times.to_vec()),
+            ..JobOptions::default()
+        };
+        let of = |options| JobArguments { options, config: None }.settings();
+        assert!(of(simulated(3, &[5])).is_ok() && of(simulated(2, &[5, 20])).is_ok());
+        assert!(of(simulated(3, &[5, 20])).is_err(), "whose time is the second?");
         let failure = with(|options| options.filters = Some("gzip".to_owned())).expect_err("no filter of ours");
         assert!(failure.message.starts_with("--filters: unknown filter `gzip`: choose from key_cache"), "{failure}");
     }

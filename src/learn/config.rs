@@ -21,6 +21,8 @@ pub struct Problem {
     pub test_reader: ReaderConfig,
     /// Rows of one minibatch once training has warmed up.
     pub minibatch: u32,
+    /// Whether the first minibatches are small and grow.
+    pub warm_up: bool,
     /// Key of the feature that every row has; none without a bias.
     pub bias_key: Option<u64>,
     /// Whether workers tell their figures also between the ends of units.
@@ -68,7 +70,7 @@ const WARM_UP_ROWS_MIN: u64 = 1;
 /// A minibatch grows by one row for this many rows before it.
 const WARM_UP_ROWS_PER_ROW: u64 = 64;
 
-/// Rows of a writer's next minibatch when it has learnt from `rows_before`. The first steps of FTRL
+/// Rows of a writer's next minibatch when it warms up and has learnt from `rows_before`. The first steps of FTRL
 /// are as long as `alpha` whatever the gradient, on every feature at once; small minibatches at
 /// first keep their sum from overshooting while several are under way.
 #[must_use]

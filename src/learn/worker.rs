@@ -122,9 +122,12 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(cluster: &'a Cluster, problem: Problem) -> Result<Worker<'a>, LearnError> {
         let thread = |source| LearnError::System { what: "start a reader thread", source };
-        let minibatch = problem.minibatch;
+        let (minibatch, warm_up) = (problem.minibatch, problem.warm_up);
         let rows_learnt = rows_learnt(&cluster.resume_notes())?;
-        let rows = move |rows_before| minibatch_rows(rows_learnt + rows_before, minibatch);
+        let rows = move |rows_before| match warm_up {
+            true => minibatch_rows(rows_learnt + rows_before, minibatch),
+            false => minibatch.max(1) as usize,
+        };
         let train_files = Arc::from(problem.train_files.clone());
         let train = ReadAhead::spawn(train_files, problem.train_reader.clone(), rows).map_err(thread)?;
         let test = match problem.test_files.is_empty() {

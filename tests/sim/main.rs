@@ -6,7 +6,8 @@
 //! is printed with the line that runs it alone.
 //!
 //! `plan` says what a seed means, `program` what a worker does, `oracle` what it may see, `cluster`
-//! runs it all; `seed`, `shape` and `ending` are the tests. `lines` is the worker of training, for `loss`: crashes and slow workers.
+//! runs it all; `seed`, `shape` and `ending` are the tests. `straggler` is a job with a slow worker, `waiting` says
+//! who waits in it. `lines` is the worker of training, for `loss`: workers that crash, and that are slow.
 
 mod cluster;
 mod ending;
@@ -20,4 +21,6 @@ mod program;
 mod result;
 mod seed;
 mod shape;
+mod straggler;
+mod waiting;
 mod watch;

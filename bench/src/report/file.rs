@@ -39,6 +39,7 @@ fn cell(value: Option<Value>) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
         Some(Value::String(text)) => text,
+        Some(Value::Array(list)) => format!("\"{}\"", Value::Array(list).to_string().replace('"', "\"\"")),
         Some(other) => other.to_string(),
     }
 }

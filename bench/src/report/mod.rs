@@ -2,13 +2,15 @@
 //!
 //! * `table`  the aligned table.
 //! * `file`   JSON and CSV.
-//! * `plot`   SVG.
+//! * `plot`   SVG: lines or bars of rows; `chart`  charts that a benchmark puts together itself.
 
+mod chart;
 mod file;
 mod plot;
 mod row;
 mod table;
 
+pub(crate) use chart::{Chart, Curve};
 pub(crate) use plot::Plot;
 pub(crate) use row::Row;
 

@@ -1,5 +1,6 @@
 //! The drawing: a line through the sizes of each name, or one bar a row.
 
+use super::chart::{self, Chart};
 use super::table::rounded;
 use super::{Report, Row};
 use anyhow::{Result, anyhow};
@@ -8,9 +9,9 @@ use plotters::prelude::*;
 use serde_json::Value;
 
 const SIZE: (u32, u32) = (960, 600);
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 /// Colours that differ in lightness too.
-const COLOURS: [RGBColor; 8] = [
+pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -24,7 +25,7 @@ const COLOURS: [RGBColor; 8] = [
 /// Width of the legend at the right of the lines.
 const LEGEND_WIDTH: u32 = 260;
 /// Height of a line of the legend.
-const LEGEND_HEIGHT: i32 = 20;
+pub(super) const LEGEND_HEIGHT: i32 = 20;
 /// Height of a bar with its distance to the next.
 const BAR_HEIGHT: i32 = 26;
 
@@ -35,6 +36,8 @@ pub(crate) enum Plot {
     Lines { x: &'static str, series: &'static [&'static str] },
     /// A field, one bar a row; `label` are the fields that tell rows apart.
     Bars { y: &'static str, label: &'static [&'static str] },
+    /// Charts of their own, two beside each other.
+    Charts(Vec<Chart>),
 }
 
 /// Points of rows that belong together.
@@ -49,14 +52,16 @@ impl Report {
     pub(super) fn to_svg(&self) -> Result<String> {
         let mut text = String::new();
         {
-            let height = match self.plot {
+            let height = match &self.plot {
                 Plot::Lines { x, series } => {
                     let entries = self.lines(x, series).len() + self.limits(x).len();
                     SIZE.1.max(120 + LEGEND_HEIGHT as u32 * u32::try_from(entries)?)
                 }
                 Plot::Bars { .. } => 120 + BAR_HEIGHT as u32 * u32::try_from(self.rows.len())?,
+                Plot::Charts(charts) => 80 + chart::HEIGHT * u32::try_from(charts.len().div_ceil(2))?,
             };
-            let area = SVGBackend::with_string(&mut text, (SIZE.0, height)).into_drawing_area();
+            let width = if matches!(self.plot, Plot::Charts(_)) { 2 * chart::WIDTH } else { SIZE.0 };
+            let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
             self.draw(&area).map_err(|error| anyhow!("cannot draw: {error}"))?;
         }
         Ok(text)
@@ -68,9 +73,10 @@ impl Report {
         let (head, body) = area.split_vertically(56);
         head.draw(&Text::new(self.title.clone(), (4, 4), (FONT, 20)))?;
         head.draw(&Text::new(self.machine.to_string(), (4, 32), (FONT, 13).into_font().color(&BLACK.mix(0.6))))?;
-        match self.plot {
+        match &self.plot {
             Plot::Lines { x, series } => self.draw_lines(&body, x, series),
             Plot::Bars { y, label } => self.draw_bars(&body, y, label),
+            Plot::Charts(charts) => chart::draw(charts, &body),
         }
     }
 
@@ -180,8 +186,8 @@ impl Report {
     }
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 
 fn add_point(lines: &mut Vec<Line>, name: &str, label: String, point: (f64, f64)) {
     let index = lines.iter().position(|line| line.label == label).unwrap_or_else(|| {
@@ -211,7 +217,7 @@ fn colour(names: &[&str], name: &str) -> (RGBColor, usize) {
 }
 
 /// Draws a point in the shape that tells names of one colour apart.
-fn mark<C>(area: &DrawingArea<SVGBackend<'_>, C>, at: C::From, turn: usize, style: ShapeStyle) -> Drawn
+pub(super) fn mark<C>(area: &DrawingArea<SVGBackend<'_>, C>, at: C::From, turn: usize, style: ShapeStyle) -> Drawn
 where
     C: CoordTranslate,
     C::From: Clone + 'static,

@@ -370,7 +370,7 @@ fn a_unit_that_is_asked_back_again_gets_the_same_answer_however_late() {
     assert_eq!(ask(&mut worker, 8), (0, Vec::new()), "the program is asked once");
     worker.answer_release(8, GivenBack::Whole);
     let whole = ControlMessage::Released { unit: 8, given: GivenBack::Whole };
-    assert_eq!(drain(&mut worker).said(NodeId::SCHEDULER), [whole.clone()]);
+    assert_eq!(drain(&mut worker).said(NodeId::SCHEDULER), std::slice::from_ref(&whole));
     assert_eq!(ask(&mut worker, 7), (1, Vec::new()));
     worker.answer_release(7, GivenBack::Rest(vec![1]));
     drain(&mut worker);
