@@ -43,6 +43,8 @@ struct InFlight {
     keys: KeyList,
     weights: Pending<Values<f32>>,
     progress: UnitProgress,
+    /// What of the unit lies behind it.
+    rest: Option<UnitSource>,
     bad_lines: u64,
     /// Of a minibatch to learn from; what is only scored needs no names.
     step: Option<Step>,
@@ -106,6 +108,8 @@ struct Worker<'a> {
     /// Whether a minibatch is beginning, which is not in flight yet, and its step.
     is_beginning: bool,
     beginning: Option<Step>,
+    /// Steps that were given up, whose names are kept until the scheduler has heard so.
+    dropped: Vec<Step>,
     /// The unit that the scheduler wants back and has no answer for.
     wanted: Option<u64>,
     report: UnitReport,
@@ -148,6 +152,7 @@ impl<'a> Worker<'a> {
             in_flight: VecDeque::new(),
             is_beginning: false,
             beginning: None,
+            dropped: Vec::new(),
             wanted: None,
             report: UnitReport::default(),
             rows_learnt,
@@ -279,9 +284,9 @@ impl<'a> Worker<'a> {
                 None => self.complete_oldest()?,
             }
         };
-        let (unit, mut progress, step) = (next.unit, next.progress, self.beginning.take());
+        let (unit, mut progress, rest, step) = (next.unit, next.progress, next.rest, self.beginning.take());
         progress.is_last |= self.queue.iter().any(|held| held.unit == unit && held.is_cut);
-        self.in_flight.push_back(InFlight { unit, batch, keys, weights, progress, bad_lines, step });
+        self.in_flight.push_back(InFlight { unit, batch, keys, weights, progress, rest, bad_lines, step });
         Ok(())
     }
 
@@ -295,7 +300,7 @@ impl<'a> Worker<'a> {
 
     /// Waits for the weights, learns from the rows or scores them, and reports the unit at its end.
     fn complete(&mut self, in_flight: InFlight) -> Result<(), LearnError> {
-        let InFlight { unit, batch, keys, weights, progress, bad_lines, step } = in_flight;
+        let InFlight { unit, batch, keys, weights, progress, bad_lines, step, .. } = in_flight;
         let (weights, is_test) = (weights.wait()?, step.is_none());
         self.report.bad_lines += bad_lines;
         if self.figures.first_pull_at.is_none() {
@@ -380,7 +385,11 @@ impl<'a> Worker<'a> {
         let notes = self.rows_learnt.to_le_bytes().to_vec();
         self.cluster.unit_done_before(unit, report.encode(), next, notes);
         self.queue.pop_front();
-        if is_cut { Ok(self.cluster.settle_accounts()?) } else { Ok(()) }
+        if is_cut {
+            self.cluster.settle_accounts()?;
+            self.dropped.drain(..).for_each(|step| self.table.skip_step(step));
+        }
+        Ok(())
     }
 
     fn figures(&mut self) -> WorkerFigures {

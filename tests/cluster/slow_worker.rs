@@ -32,8 +32,8 @@ fn train(consistency: &str, passes: u64, sleep_us: &str, more: &[&str]) -> u64 {
 #[test]
 fn the_rest_of_a_slow_workers_unit_is_done_by_others() {
     for more in [&[][..], &["--in-process"]] {
-        // A third of all rows would take it six minutes.
-        let slow = train("eventual", 3, "200,200,60000", more);
+        // A third of all rows would take it two minutes.
+        let slow = train("eventual", 3, "200,200,20000", more);
         assert!(slow < ROWS as u64 / 4, "it has done {slow} rows");
     }
 }
@@ -41,6 +41,6 @@ fn the_rest_of_a_slow_workers_unit_is_done_by_others() {
 #[test]
 fn where_delays_are_bounded_nobody_waits_for_one_that_waits_for_work() {
     for consistency in ["bounded:0", "bounded:4", "auto"] {
-        train(consistency, 1, "0,0,5000", &[]);
+        train(consistency, 1, "0,0,2000", &[]);
     }
 }

@@ -107,6 +107,8 @@ pub(crate) struct Program {
     no_more: bool,
     ended: bool,
     pub(crate) adopt: Vec<WriterId>,
+    /// First names of lines that were given up.
+    dropped: Vec<Timestamp>,
     /// Whether the account of a unit that was cut may be unheard.
     is_unheard: bool,
     /// A planted fault: it does what it has given up.
@@ -149,6 +151,7 @@ impl Program {
 
     fn give_back(&mut self, worker: &mut Worker) {
         let Some(unit) = self.wanted else { return };
+        self.drop_begun(unit, worker);
         let (is_second, keeps_the_rest) = (self.hand.len() > 1, self.keeps_the_rest);
         let last = self.hand.back_mut().filter(|last| last.unit == unit && last.source.is_some());
         let given = match last {
@@ -172,10 +175,28 @@ impl Program {
         worker.answer_release(unit, given);
     }
 
+    /// Drops the lines of the last unit that are in flight, but for the oldest: only a push claims a name.
+    /// The names stay reserved until the scheduler has heard of it.
+    fn drop_begun(&mut self, unit: u64, worker: &mut Worker) {
+        let Some(last) = self.hand.back_mut().filter(|last| last.unit == unit && !self.keeps_the_rest) else { return };
+        while self.in_flight.iter().filter(|of| of.unit == unit).count() > 1
+            && let Some(InFlight { line, name, .. }) = self.in_flight.pop_back()
+        {
+            worker.abandon(name);
+            self.dropped.push(name);
+            last.next = line;
+        }
+    }
+
     /// Begins the next line.
     fn begin(&mut self, now: Nanos, worker: &mut Worker) {
         // What lies behind a unit that was cut waits until the scheduler knows that.
         self.is_unheard &= !worker.are_accounts_heard();
+        if !self.is_unheard && self.hand.iter().all(|held| held.rest.is_none()) {
+            for name in self.dropped.drain(..) {
+                (0..3).for_each(|place| worker.release_name(Timestamp(name.0 + place)));
+            }
+        }
         let is_free = !self.is_unheard && self.hand.iter().all(|held| held.rest.is_none());
         let ahead = self.in_flight.len() as u32;
         let next = self.hand.iter_mut().find(|held| held.next < held.end);

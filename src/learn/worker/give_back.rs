@@ -1,9 +1,11 @@
 //! Giving up what is not begun of the last unit in hand, for a worker that has nothing to do.
 //!
-//! A unit of which a minibatch has begun is cut behind the last that has: those have taken names, whether or not
-//! their pulls are answered. Rows that the reader has read ahead are dropped, and the next unit is cut into
-//! minibatches as if they had never been. The scheduler is told at once, and again in the unit's account; until it
-//! has heard that, no step of another unit begins, for the steps of the rest would have had the same names.
+//! A unit of which a minibatch has begun is cut behind the first that is not learnt from yet. Those behind it, whose
+//! pulls may be in flight, are dropped: only a push claims a name. So are rows that the reader has read ahead, and
+//! the next unit is cut into minibatches as if they had never been. The scheduler is told at once, and again in the
+//! unit's account. Until it has heard that, no step of another unit begins, and the names of dropped steps stay
+//! reserved, so that no shard is told that they are settled: if nobody has heard of the cut when this worker is lost,
+//! who takes its place does the rest under these names.
 //!
 //! The question is heard between two minibatches, and while a pull is waited for: what that waits for may be the
 //! times of the very worker that has nothing to do.
@@ -19,6 +21,7 @@ impl Worker<'_> {
     pub(super) fn give_back(&mut self) -> Result<(), LearnError> {
         self.wanted = self.cluster.asked_back().or(self.wanted);
         let Some(unit) = self.wanted else { return Ok(()) };
+        self.drop_begun(unit);
         let is_second = self.queue.len() > 1;
         let is_wanted = |last: &&super::InHand| last.unit == unit && !last.is_cut;
         let last = self.queue.back().filter(is_wanted).filter(|last| matches!(last.item, WorkItem::Train { .. }));
@@ -40,6 +43,22 @@ impl Worker<'_> {
         }
         self.cluster.answer_release(unit, given);
         if is_cut { self.end_behind_begun(unit) } else { Ok(()) }
+    }
+
+    /// Drops the minibatches of the last unit in hand that are in flight, but for the oldest of them.
+    fn drop_begun(&mut self, unit: u64) {
+        let is_wanted = |last: &&mut super::InHand| last.unit == unit && !last.is_cut;
+        let Some(held) = self.queue.back_mut().filter(is_wanted).filter(|_| !self.is_beginning) else { return };
+        while let [.., before, last] = self.in_flight.make_contiguous()
+            && (before.unit, last.unit) == (unit, unit)
+            && last.step.is_some()
+        {
+            held.rest = before.rest;
+            held.rows -= last.batch.row_count() as u64;
+            let Some(dropped) = self.in_flight.pop_back() else { return };
+            self.dropped.extend(dropped.step);
+            self.train.recycle(dropped.batch);
+        }
     }
 
     /// Ends the last unit in hand behind the last minibatch that has begun.
