@@ -5,7 +5,7 @@ use super::{TableTime, Worker, WorkerEvent};
 use crate::id::{Timestamp, WriterId};
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
-use crate::wire::{Assignment, ControlMessage, ResumePoint, TableResume};
+use crate::wire::{Assignment, ControlMessage, GivenBack, ResumePoint, TableResume};
 use std::collections::VecDeque;
 
 /// The worker's open question for work, kept until it is answered.
@@ -103,9 +103,12 @@ impl Worker {
 
     /// A unit is asked back; a repeated question gets the same answer.
     pub(super) fn on_release(&mut self, unit: u64) {
-        match self.release {
-            Some((last, Some(is_released))) if last == unit => self.answer_release(unit, is_released),
-            Some((last, None)) if last == unit => {}
+        match &self.release {
+            Some((last, Some(given))) if *last == unit => {
+                let given = given.clone();
+                self.answer_release(unit, given);
+            }
+            Some((last, None)) if *last == unit => {}
             _ => {
                 self.release = Some((unit, None));
                 self.outputs.push_back(Output::Event(WorkerEvent::Release(unit)));
@@ -113,11 +116,18 @@ impl Worker {
         }
     }
 
-    /// Says whether a unit that was asked back is given back.
-    pub fn answer_release(&mut self, unit: u64, is_released: bool) {
-        self.release = Some((unit, Some(is_released)));
+    /// Says what is given back of a unit that was asked back.
+    pub fn answer_release(&mut self, unit: u64, given: GivenBack) {
         if self.membership.is_connected() {
-            membership::send(&self.identity, &ControlMessage::Released { unit, is_released }, &mut self.outputs);
+            let answer = ControlMessage::Released { unit, given: given.clone() };
+            membership::send(&self.identity, &answer, &mut self.outputs);
         }
+        self.release = Some((unit, Some(given)));
+    }
+
+    /// Whether the scheduler has heard all accounts.
+    #[must_use]
+    pub fn are_accounts_heard(&self) -> bool {
+        self.accounts.unheard.is_empty()
     }
 }
