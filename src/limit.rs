@@ -84,6 +84,10 @@ pub const CLOCK_RANGES: usize = 1 << 16;
 /// is let in, and others are refused `busy`.
 pub const SHARD_CLOCK_BYTES: usize = 256 << 20;
 
+/// Units asked back of one worker whose answers it keeps, for questions that come again. The scheduler asks for one
+/// at a time.
+pub const RELEASES_KEPT: usize = 16;
+
 /// Changes of one table's delay that some worker may not have heard; another waits until one is.
 pub const DELAY_CHANGES: usize = 64;
 

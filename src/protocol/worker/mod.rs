@@ -173,8 +173,8 @@ pub struct Worker {
     resume: ResumePoint,
     /// The last time that each writer was adopted.
     adopted: BTreeMap<WriterId, u32>,
-    /// The last unit that was asked back, and the answer once there is one.
-    release: Option<(u64, Option<GivenBack>)>,
+    /// The latest units that were asked back, and the answers once there are.
+    releases: VecDeque<(u64, Option<GivenBack>)>,
     /// First refusal of an operation whose outcome nobody waits for.
     refusal: Option<OperationError>,
     traffic: Traffic,
@@ -214,7 +214,7 @@ impl Worker {
             accounts: Accounts::default(),
             resume: ResumePoint::default(),
             adopted: BTreeMap::new(),
-            release: None,
+            releases: VecDeque::new(),
             refusal: None,
             traffic: Traffic::default(),
             resend_at: now.after(limit::RETRY_TIMEOUT),

@@ -3,6 +3,7 @@
 
 use super::{TableTime, Worker, WorkerEvent};
 use crate::id::{Timestamp, WriterId};
+use crate::limit;
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
 use crate::wire::{Assignment, ControlMessage, GivenBack, ResumePoint, TableResume};
@@ -101,16 +102,16 @@ impl Worker {
         }
     }
 
-    /// A unit is asked back; a repeated question gets the same answer.
+    /// A unit is asked back; a repeated question gets the same answer, also one that comes late, behind others.
     pub(super) fn on_release(&mut self, unit: u64) {
-        match &self.release {
-            Some((last, Some(given))) if *last == unit => {
-                let given = given.clone();
-                self.answer_release(unit, given);
-            }
-            Some((last, None)) if *last == unit => {}
-            _ => {
-                self.release = Some((unit, None));
+        match self.releases.iter().find(|(asked, _)| *asked == unit) {
+            Some((_, Some(given))) => self.say_released(unit, given.clone()),
+            Some((_, None)) => {}
+            None => {
+                if self.releases.len() >= limit::RELEASES_KEPT {
+                    self.releases.pop_front();
+                }
+                self.releases.push_back((unit, None));
                 self.outputs.push_back(Output::Event(WorkerEvent::Release(unit)));
             }
         }
@@ -118,11 +119,16 @@ impl Worker {
 
     /// Says what is given back of a unit that was asked back.
     pub fn answer_release(&mut self, unit: u64, given: GivenBack) {
-        if self.membership.is_connected() {
-            let answer = ControlMessage::Released { unit, given: given.clone() };
-            membership::send(&self.identity, &answer, &mut self.outputs);
+        if let Some((_, answer)) = self.releases.iter_mut().find(|(asked, _)| *asked == unit) {
+            *answer = Some(given.clone());
         }
-        self.release = Some((unit, Some(given)));
+        self.say_released(unit, given);
+    }
+
+    fn say_released(&mut self, unit: u64, given: GivenBack) {
+        if self.membership.is_connected() {
+            membership::send(&self.identity, &ControlMessage::Released { unit, given }, &mut self.outputs);
+        }
     }
 
     /// Whether the scheduler has heard all accounts.
