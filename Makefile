@@ -36,6 +36,7 @@ bench:
 	@.ci/cargo build --release --locked --workspace
 	@bench/run-all
 
-# By hand: speed beside other programs on the same data.
+# By hand: speed beside other programs on the same data; beside liblinear on the full data sets in DATA.
 bench-peers: release
 	@bench/peers/vw.sh "$(PROGRAM)"
+	@bench/peers/liblinear.sh "$(PROGRAM)" "$(DATA)" || [ $$? -eq 77 ]

@@ -10,19 +10,14 @@ use crate::pin::Placement;
 use crate::report::{Plot, Report, Row};
 use crate::sample::median;
 use crate::timing::median_ratio;
-use crate::trainer;
+use crate::trainer::file_name;
+use crate::training::{Data, Training};
 use anyhow::{Context, Result};
 use clap::Args;
 use parashard::error::{ExitCode, Failure};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
+use std::path::PathBuf;
 
-/// Where the repository keeps a data set: to train on, and to test with.
-const DATA: [&str; 2] = ["tests/data/nycflights.train.svm.zst", "tests/data/nycflights.test.svm.zst"];
-/// Rows that are generated where there is none, and with `--quick`.
-const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
 /// What is compared; the first is what the others are held against.
 const SETS: [&str; 15] = [
     NONE,
@@ -41,6 +36,8 @@ const SETS: [&str; 15] = [
     "key_cache,pack_keys,nonzero,kkt:0.5",
     "key_cache,pack_keys,nonzero,random_skip:0.1",
 ];
+/// Strength of the L1 norm.
+const L1: f64 = 1.0;
 /// Plain frames.
 const NONE: &str = "none";
 
@@ -58,15 +55,13 @@ pub(crate) struct FiltersArguments {
     /// Passes over the data.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     passes: u16,
+    /// Which pushes a pull must see, as `train --consistency` takes it; `sequential` ends with the same model each
+    /// time, so that the objective tells what a filter changes.
+    #[arg(long, value_name = "RULE", default_value = "eventual")]
+    consistency: String,
     /// A set of filters, as `train --filters` takes it; may be given several times.
     #[arg(long = "set", value_name = "FILTERS")]
     sets: Vec<String>,
-}
-
-/// What is trained on, and what the models are tested with.
-struct Data {
-    train: PathBuf,
-    test: Option<PathBuf>,
 }
 
 /// What the trainings with one set of filters gave, one figure a run.
@@ -80,6 +75,8 @@ struct Figures {
     examples_per_second: f64,
     train_log_loss: f64,
     test_log_loss: Option<f64>,
+    /// Of the model, on the data that it was trained on.
+    objective: f64,
     /// Bytes an example, by the workers: sent and received in the first pass and in the later ones.
     sent: (f64, Option<f64>),
     received: (f64, Option<f64>),
@@ -88,13 +85,13 @@ struct Figures {
 /// Trains with every set and publishes the rows.
 pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
     let options = &arguments.options;
-    let program = trainer::find()?;
-    let folder = tempfile::tempdir()?;
-    let data = Data::find(arguments, &program, &folder)?;
-    let mut notes = vec![format!("data: {}, {} passes", trainer::file_name(&data.train), arguments.passes)];
+    let training = Training::find()?;
+    let data = training.data(options, arguments.train.as_deref(), arguments.test.as_deref())?;
+    let (file, passes, rule) = (file_name(&data.train), arguments.passes, &arguments.consistency);
+    let mut notes = vec![format!("data: {file}, {passes} passes, {rule}")];
     let mut points: Vec<Point> = sets(arguments).map(|set| Point { set, figures: Vec::new() }).collect();
     for _ in 0..options.runs {
-        points.retain_mut(|point| match point.train(&program, &data, arguments.passes, &folder) {
+        points.retain_mut(|point| match point.train(&training, &data, arguments) {
             Ok(()) => true,
             Err(error) => {
                 notes.push(format!("skipped: {}: {error:#}", point.set));
@@ -115,7 +112,14 @@ pub(crate) fn run(arguments: &FiltersArguments) -> Result<()> {
         machine: Machine::look(&Placement::choose(None, true)?),
         median_name: "sent later",
         before: &["sent_pass_1"],
-        after: &["sent_to_none", "received_pass_1", "received_later", "test_log_loss", "speed_to_none"],
+        after: &[
+            "sent_to_none",
+            "received_pass_1",
+            "received_later",
+            "test_log_loss",
+            "objective_change",
+            "speed_to_none",
+        ],
         plot: Plot::Bars { y: "median", label: &[] },
         rows: points.iter().map(|point| point.row(base)).collect(),
         notes,
@@ -131,36 +135,15 @@ fn sets(arguments: &FiltersArguments) -> impl Iterator<Item = String> + '_ {
     own.chain(is_given.then(|| NONE.to_owned())).chain(given)
 }
 
-impl Data {
-    /// What is given, what the repository keeps, or generated rows.
-    fn find(arguments: &FiltersArguments, program: &Path, folder: &TempDir) -> Result<Data> {
-        if let Some(train) = &arguments.train {
-            return Ok(Data { train: train.clone(), test: arguments.test.clone() });
-        }
-        if let Some(train) = trainer::kept(program, DATA[0]).filter(|_| !arguments.options.quick) {
-            return Ok(Data { train, test: trainer::kept(program, DATA[1]) });
-        }
-        let path = folder.path().join("generated.svm");
-        let rows = arguments.options.amount(GENERATED_ROWS.0, GENERATED_ROWS.1);
-        trainer::generate(program, rows, &path)?;
-        Ok(Data { train: path, test: None })
-    }
-}
-
 impl Point {
-    fn train(&mut self, program: &Path, data: &Data, passes: u16, folder: &TempDir) -> Result<()> {
-        let summary = folder.path().join("summary.json");
-        let mut command = Command::new(program);
-        command.args(["train", "--servers", "2", "--workers", "2", "--alpha", "0.1", "--beta", "1", "--l1", "1"]);
-        command.args(["--l2", "0", "--filters", &self.set, "--passes", &passes.to_string()]);
-        command.arg("--train").arg(&data.train).arg("--model").arg(folder.path().join("filters.model"));
-        command.arg("--json").arg(&summary);
-        if let Some(test) = &data.test {
-            command.arg("--test").arg(test);
-        }
-        trainer::run(command)?;
-        let text = std::fs::read_to_string(&summary)?;
-        self.figures.push(Figures::read(&text).context("the summary of the training is not as expected")?);
+    fn train(&mut self, training: &Training, data: &Data, arguments: &FiltersArguments) -> Result<()> {
+        let passes = arguments.passes.to_string();
+        let words =
+            ["--alpha", "0.1", "--beta", "1", "--l1", "1", "--l2", "0", "--consistency", &arguments.consistency];
+        let summary = training.train(data, &[&words[..], &["--filters", &self.set, "--passes", &passes]].concat())?;
+        let objective = training.objective(data, L1)?;
+        let figures = Figures::read(&summary, objective);
+        self.figures.push(figures.context("the summary of the training is not as expected")?);
         Ok(())
     }
 
@@ -170,6 +153,9 @@ impl Point {
         let base_sent = base.each(|figures| Some(figures.sent.1.unwrap_or(figures.sent.0)));
         let base_speed = base.each(|figures| Some(figures.examples_per_second));
         let of = |figure: fn(&Figures) -> Option<f64>| median(&self.each(figure));
+        let objective = |point: &Point| point.each(|figures| Some(figures.objective));
+        let objective_change =
+            median_ratio(&objective(self), &objective(base)).map(|ratio| format!("{:+.1e}", ratio - 1.0));
         let mut row = Row::new(self.set.clone(), 1);
         row.median = median(&sent_later);
         row.unit = "bytes/example";
@@ -183,6 +169,8 @@ impl Point {
             .with("sent_to_none", median_ratio(&sent_later, &base_sent))
             .with("train_log_loss", of(|figures| Some(figures.train_log_loss)))
             .with("test_log_loss", of(|figures| figures.test_log_loss))
+            .with("objective", of(|figures| Some(figures.objective)))
+            .with("objective_change", objective_change)
             .with("examples_per_s", median(&examples_per_second))
             .with("speed_to_none", median_ratio(&examples_per_second, &base_speed))
     }
@@ -194,8 +182,7 @@ impl Point {
 
 impl Figures {
     /// Reads a summary of `train --json`.
-    fn read(text: &str) -> Option<Figures> {
-        let summary: Value = serde_json::from_str(text).ok()?;
+    fn read(summary: &Value, objective: f64) -> Option<Figures> {
         let number = |name: &str| summary.get(name).and_then(Value::as_f64);
         // `examples` counts a row in each pass.
         let examples = number("examples")? / number("passes")?;
@@ -209,6 +196,7 @@ impl Figures {
             examples_per_second: number("examples_per_second")?,
             train_log_loss: number("train_log_loss")?,
             test_log_loss: number("test_log_loss"),
+            objective,
             sent: split("bytes_sent_per_pass")?,
             received: split("bytes_received_per_pass")?,
         })
@@ -223,8 +211,9 @@ mod tests {
     fn a_summary_with_bytes_by_pass_tells_the_first_from_the_later() {
         let text = r#"{"examples": 300, "passes": 3, "examples_per_second": 10.0, "train_log_loss": 0.5,
             "bytes_sent_per_pass": [1000, 400, 600], "bytes_received_per_pass": [2000, 1000, 500]}"#;
-        let figures = Figures::read(text).expect("a summary");
+        let summary = serde_json::from_str(text).expect("JSON");
+        let figures = Figures::read(&summary, 7.5).expect("a summary");
         assert_eq!((figures.sent, figures.received), ((10.0, Some(5.0)), (20.0, Some(7.5))));
-        assert!(Figures::read("{}").is_none());
+        assert!(Figures::read(&Value::Null, 7.5).is_none());
     }
 }

@@ -3,7 +3,7 @@
 //! `parashard bench …` executes this program, found beside it. README.md says how to read the figures.
 //!
 //! * `latency`, `bandwidth`, `push_pull`, `sparse`  a worker and a server on this machine (`cluster`).
-//! * `aggregate`  the store alone. `clock`  the clock alone. `filters`, `consistency`  whole trainings (`trainer`).
+//! * `aggregate`  the store alone. `clock`  the clock alone. `filters`, `kkt`, `consistency`  whole trainings (`trainer`, `training`).
 //! * `pair`  two transports without them.
 //! * `limit`, `peer`  what is measured beside them; `timing`, `report`  how, and how it is told.
 
@@ -13,6 +13,7 @@ mod clock;
 mod cluster;
 mod consistency;
 mod filters;
+mod kkt;
 mod latency;
 mod limit;
 mod machine;
@@ -28,6 +29,7 @@ mod sparse;
 mod tests;
 mod timing;
 mod trainer;
+mod training;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -60,6 +62,8 @@ enum Command {
     Clock(options::Options),
     /// Bytes an example, loss and speed of training with each filter.
     Filters(filters::FiltersArguments),
+    /// Features and bytes of each pass of block proximal gradient, with the KKT filter and without.
+    Kkt(kkt::KktArguments),
     /// Loss over time and waiting by the delay, with one slow worker and with none; a sleep stands for computing.
     Consistency(consistency::ConsistencyArguments),
 }
@@ -85,6 +89,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Aggregate(options) => aggregate::run(options),
         Command::Clock(options) => clock::run(options),
         Command::Filters(filters) => filters::run(filters),
+        Command::Kkt(kkt) => kkt::run(kkt),
         Command::Consistency(consistency) => consistency::run(consistency),
     }
 }

@@ -193,10 +193,29 @@ fn a_claim_is_timed_for_each_number_of_slices() {
 #[test]
 fn filters_are_held_against_plain_frames() {
     let rows = rows(&["filters", "--passes", "2"]);
-    let fields = ["sent_pass_1", "sent_later", "received_later", "examples_per_s", "train_log_loss", "speed_to_none"];
+    let fields = [
+        "sent_pass_1",
+        "sent_later",
+        "received_later",
+        "examples_per_s",
+        "train_log_loss",
+        "objective",
+        "speed_to_none",
+    ];
     let plain = named(&rows, "none", &fields)[0]["sent_later"].as_f64();
     let lossless = named(&rows, "key_cache,pack_keys,nonzero", &fields)[0]["sent_later"].as_f64();
     assert!(lossless < plain, "{lossless:?} of {plain:?} bytes");
+}
+
+#[test]
+fn the_kkt_filter_is_shown_pass_by_pass_beside_a_run_without_it() {
+    let rows = rows(&["kkt", "--l1", "1"]);
+    for name in ["kkt", "off"] {
+        let passes = named(&rows, name, &["pass", "median", "rate", "features", "objective"]);
+        assert!(passes.len() > 1 && passes[0]["pass"] == 1, "{passes:?}");
+    }
+    let off = named(&rows, "off", &["features"]);
+    assert!(off.iter().all(|row| row["rate"].as_f64() == row["features"].as_f64()), "{off:?}");
 }
 
 #[test]

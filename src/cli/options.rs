@@ -96,6 +96,13 @@ options! {
         /// of --l1 [default: 0.01].
         #[arg(long, env = "PARASHARD_TOLERANCE", value_name = "SHARE")]
         tolerance: f64,
+        /// Where dbpg and prox end earlier: a pass lowers the objective by at most this share of it [default: not].
+        #[arg(long, env = "PARASHARD_OBJECTIVE_TOLERANCE", value_name = "SHARE")]
+        objective_tolerance: f64,
+        /// Send every feature of dbpg in every pass, also those whose weights stay zero by their optimality
+        /// condition [default: false].
+        #[arg(long, env = "PARASHARD_NO_KKT_FILTER", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+        no_kkt_filter: bool,
         /// Count bad lines instead of stopping at the first [default: false].
         #[arg(long, env = "PARASHARD_SKIP_BAD_LINES", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
         skip_bad_lines: bool,

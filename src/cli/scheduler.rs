@@ -234,8 +234,10 @@ fn block_problem(settings: &JobSettings, data_end: u64) -> Option<BlockProblem> 
         },
         passes_max: settings.passes,
         tolerance: settings.tolerance,
+        objective_tolerance: settings.objective_tolerance,
         seed: settings.seed,
         batch: settings.algorithm == AlgorithmOption::Prox,
+        kkt_filter: settings.algorithm == AlgorithmOption::Dbpg && !settings.no_kkt_filter,
         data_end,
     })
 }

@@ -54,6 +54,8 @@ pub(super) struct JobSettings {
     pub(super) bias: bool,
     pub(super) no_bias: bool,
     pub(super) tolerance: f64,
+    pub(super) objective_tolerance: Option<f64>,
+    pub(super) no_kkt_filter: bool,
     pub(super) skip_bad_lines: bool,
     pub(super) servers: u32,
     pub(super) shards: u8,
@@ -123,6 +125,8 @@ impl JobSettings {
             bias: options.bias.unwrap_or(false),
             no_bias: options.no_bias.unwrap_or(false),
             tolerance: options.tolerance.unwrap_or(0.01),
+            objective_tolerance: options.objective_tolerance,
+            no_kkt_filter: options.no_kkt_filter.unwrap_or(false),
             skip_bad_lines: options.skip_bad_lines.unwrap_or(false),
             servers: options.servers.unwrap_or(1),
             shards: options.shards.unwrap_or(1),
@@ -167,6 +171,8 @@ impl JobSettings {
             bias: Some(self.bias),
             no_bias: Some(self.no_bias),
             tolerance: Some(self.tolerance),
+            objective_tolerance: self.objective_tolerance,
+            no_kkt_filter: Some(self.no_kkt_filter),
             skip_bad_lines: Some(self.skip_bad_lines),
             servers: Some(self.servers),
             shards: Some(self.shards),
@@ -245,8 +251,9 @@ impl JobSettings {
         {
             return usage("the delay stays as it is at first: say --consistency bounded:N");
         }
-        if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
-            return usage("--tolerance must be positive");
+        let is_positive = |number: f64| number > 0.0 && number.is_finite();
+        if !is_positive(self.tolerance) || !self.objective_tolerance.is_none_or(is_positive) {
+            return usage("--tolerance and --objective-tolerance must be positive");
         }
         if self.on_worker_loss == WorkerLossOption::Continue {
             return usage("--on-worker-loss continue is not possible: a worker's rows are in its memory alone");

@@ -7,8 +7,9 @@
 //! * `dbpg`      block proximal gradient on rows in memory.
 //! * `logistic`  the loss; `metric` and `calibration` what a model is judged by.
 //! * `linear_model`, `score`  a finished model, and data sets scored with it.
-//! * `progress`, `report`, `summary`  what has been done, from the workers to the user.
+//! * `progress`, `report`, `summary`, `block_summary`  what has been done, from the workers to the user.
 
+mod block_summary;
 pub mod calibration;
 pub mod config;
 pub mod data;
@@ -25,7 +26,7 @@ pub mod summary;
 mod worker;
 mod workload;
 
-pub use dbpg::{BlockProblem, Solution};
+pub use dbpg::{BlockProblem, Moved, PassTraffic, Solution};
 pub use error::LearnError;
 pub use linear_model::{LinearModel, ScoredRow};
 pub use score::score_files;

@@ -33,6 +33,15 @@ impl Pass {
     }
 }
 
+/// A pass of block proximal gradient, over all workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BlockPass {
+    /// Where the solver stood after it.
+    pub solution: Solution,
+    /// Seconds of training until it was over, reading included.
+    pub train_seconds: f64,
+}
+
 /// Everything that the summary and the progress bar show.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -66,8 +75,10 @@ pub struct Progress {
     pub testing: bool,
     /// The delays that were in force, in order.
     pub delays: Vec<DelayInForce>,
-    /// Where block proximal gradient stands.
-    pub solution: Option<Solution>,
+    /// Whether rows are read first, and then solved by block proximal gradient.
+    pub solves: bool,
+    /// Passes of that, in order.
+    pub block_passes: Vec<BlockPass>,
 }
 
 /// A worker's node was lost.
@@ -185,11 +196,25 @@ impl Progress {
     }
 
     fn on_solution(&mut self, report: &UnitReport) {
-        self.solution = report.solution.or(self.solution);
+        if let Some(solution) = report.solution {
+            let pass = solution.passes.saturating_sub(1) as usize;
+            if self.block_passes.len() <= pass {
+                self.block_passes.resize(pass + 1, BlockPass::default());
+            }
+            let traffic = self.block_passes[pass].solution.traffic.plus(solution.traffic);
+            let train_seconds = self.train_begin.map_or(0.0, |begin| begin.elapsed().as_secs_f64());
+            self.block_passes[pass] = BlockPass { solution: Solution { traffic, ..solution }, train_seconds };
+        }
         if let Some(pass) = self.passes.last_mut() {
             pass.loss_sum += report.loss_sum;
         }
         self.train_end = Some(Instant::now());
+    }
+
+    /// Where block proximal gradient stands; none before its first pass.
+    #[must_use]
+    pub fn solution(&self) -> Option<Solution> {
+        self.block_passes.last().map(|pass| pass.solution)
     }
 
     /// Rows learnt from, over all passes.

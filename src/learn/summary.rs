@@ -1,6 +1,7 @@
 //! What the user sees at the end: one table, and the same figures as one JSON object.
 
-use super::progress::{DelayInForce, Pass, Progress};
+use super::block_summary;
+use super::progress::{BlockPass, DelayInForce, Pass, Progress};
 use super::report::WorkerFigures;
 use crate::client::LinkCounts;
 use serde_json::{Map, Value, json};
@@ -65,7 +66,8 @@ impl Summary {
     fn add_training(&mut self, progress: &Progress, facts: &SummaryFacts) {
         let loss = progress.train_log_loss();
         self.add("examples", json!(progress.rows()), grouped(progress.rows()));
-        let (passes, when) = match progress.solution {
+        let solution = progress.solution();
+        let (passes, when) = match solution {
             Some(solution) => (solution.passes as usize, "at the end"),
             None => (progress.passes.len(), "progressive, last pass"),
         };
@@ -76,9 +78,10 @@ impl Summary {
             let text = format!("{} us an example: a sleep stands for computing", each.join(", "));
             self.add("simulate_compute_us", json!(facts.simulate_compute_us), text);
         }
-        if let Some(solution) = progress.solution {
+        if let Some(solution) = solution {
             self.add("objective", json!(solution.objective), format!("{:.4}", solution.objective));
             self.add("kkt_violation", json!(solution.kkt_violation), format!("{:.6}", solution.kkt_violation));
+            self.add_block_passes(&progress.block_passes);
         }
         self.add("train_log_loss", json!(loss), format!("{} ({when})", decimals(loss, 5)));
         let each: Vec<Value> = progress.passes.iter().map(|pass| json!(pass.log_loss())).collect();
@@ -86,6 +89,16 @@ impl Summary {
         if progress.bad_lines > 0 {
             self.add("bad_lines_skipped", json!(progress.bad_lines), grouped(progress.bad_lines));
         }
+    }
+
+    /// What the passes of block proximal gradient moved.
+    fn add_block_passes(&mut self, passes: &[BlockPass]) {
+        let (all, last) = block_summary::shares_dropped(passes);
+        let text = format!("{:.1} % of features, {:.1} % in the last quarter of passes", 1e2 * all, 1e2 * last);
+        self.add("kkt_dropped", json!(all), text);
+        self.fields.insert("kkt_dropped_last".to_owned(), json!(last));
+        self.fields.insert("passes_detail".to_owned(), Value::Array(block_summary::details(passes)));
+        self.rows.extend(block_summary::lines(passes));
     }
 
     /// Which delay was in force when.
@@ -240,7 +253,7 @@ pub fn decimals(number: Option<f64>, places: usize) -> String {
     number.map_or("-".to_owned(), |number| format!("{number:.places$}"))
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 

@@ -122,6 +122,7 @@ impl TrainWorkload {
     /// The same pool, in which each worker that has read its rows solves for the weights.
     #[must_use]
     pub fn then_solve(self) -> TrainWorkload {
+        self.figures().solves = true;
         TrainWorkload { solves: true, ..self }
     }
 
@@ -238,12 +239,15 @@ impl TrainWorkload {
         Ok(kept)
     }
 
+    fn account(&self, writer: WriterId, item: &WorkItem, report: &UnitReport) -> Result<(), Shutdown> {
+        let told = self.figures().on_report(writer, item, report);
+        told.map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })
+    }
+
     /// A unit is done, and all its accounts are there.
     fn end_unit(&mut self, unit: u64, Open { writer, item, parts, .. }: &Open) -> Result<(), Shutdown> {
         for report in parts {
-            self.figures()
-                .on_report(*writer, item, report)
-                .map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })?;
+            self.account(*writer, item, report)?;
             self.choose_delay(*writer, report.figures);
         }
         self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_gone(unit));
@@ -294,6 +298,10 @@ impl Workload for TrainWorkload {
             self.cut(worker, unit, rest)?;
         }
         let Some(open) = self.open.get_mut(&unit) else { return Ok(()) };
+        if open.item == WorkItem::Solve && !is_last {
+            // No other worker solves this again: it counts when it comes, so that progress shows it.
+            return self.account(worker, &WorkItem::Solve, &report);
+        }
         open.parts.push(report);
         if is_last {
             let open = self.open.remove(&unit);

@@ -30,9 +30,10 @@ fn optimum(rows: &[Row], l2: f64) -> f64 {
 }
 
 fn train(scratch: &Scratch, servers: &str, workers: &str, more: &[&str]) -> (Value, Vec<u8>) {
-    let fixed = ["train", "--train", "data.svm", "--test", "data.svm", "--l1", "1.5", "--no-bias"];
+    let fixed = ["train", "--train", "data.svm", "--test", "data.svm", "--no-bias"];
+    let l1 = if more.contains(&"--l1") { &[][..] } else { &["--l1", "1.5"][..] };
     let cast = ["--servers", servers, "--workers", workers, "--model", "model", "--json", "summary.json"];
-    scratch.run(&[&fixed[..], &cast, more].concat()).expect_code(0).expect_quiet();
+    scratch.run(&[&fixed[..], l1, &cast, more].concat()).expect_code(0).expect_quiet();
     scratch.assert_clean();
     (summary(&scratch.path("summary.json")), std::fs::read(scratch.path("model")).expect("a model"))
 }
@@ -87,10 +88,50 @@ fn sequential_repeats_itself_on_any_number_of_servers_and_the_model_can_be_used(
 }
 
 #[test]
+fn the_kkt_filter_keeps_features_from_moving_and_not_from_the_optimum() {
+    let scratch = Scratch::new();
+    scratch.write("data.svm", libsvm(&rows(3000, 8)));
+    let sequential = ["--algorithm", "dbpg", "--consistency", "sequential", "--l1", "8"];
+    let (with, _) = train(&scratch, "2", "2", &sequential);
+    let (without, _) = train(&scratch, "2", "2", &[&sequential[..], &["--no-kkt-filter"]].concat());
+    let [objective, other] = [&with, &without].map(|summary| number(summary, "objective"));
+    assert!((objective / other - 1.0).abs() < 1e-5, "{objective} with the filter, {other} without");
+    let details = |summary: &Value| summary["passes_detail"].as_array().expect("a list of passes").clone();
+    assert_eq!(details(&with).len() as f64, number(&with, "passes"));
+    for pass in details(&without) {
+        assert_eq!(pass["features_sent"], pass["features"], "without the filter every feature takes part");
+    }
+    let sent = |passes: Vec<Value>| passes.iter().map(|pass| number(pass, "features_sent")).collect::<Vec<f64>>();
+    let last = sent(details(&with)).pop().expect("a pass");
+    let features = number(&details(&with)[0], "features");
+    assert!(last <= 0.5 * features, "{last} of {features} features take part in the last pass");
+    let bytes: f64 = details(&with).iter().map(|pass| number(pass, "bytes_pushed")).sum();
+    assert!(bytes > 0.0 && bytes <= number(&with, "bytes_pushed"), "{bytes} bytes in passes");
+}
+
+#[test]
+fn a_pass_that_gains_little_is_the_end_where_that_is_asked_for() {
+    let scratch = Scratch::new();
+    scratch.write("data.svm", libsvm(&rows(3000, 9)));
+    let sequential = ["--algorithm", "dbpg", "--consistency", "sequential", "--tolerance", "1e-6"];
+    let (full, _) = train(&scratch, "1", "2", &sequential);
+    let (early, _) = train(&scratch, "1", "2", &[&sequential[..], &["--objective-tolerance", "1e-3"]].concat());
+    assert!(number(&early, "passes") < number(&full, "passes"), "{early} is not earlier than {full}");
+    let gap = number(&early, "objective") / number(&full, "objective") - 1.0;
+    assert!((0.0..=1e-2).contains(&gap), "an objective {gap} above the optimum");
+}
+
+#[test]
 fn what_it_cannot_do_is_refused() {
     let scratch = Scratch::new();
     scratch.write("data.svm", libsvm(&rows(10, 7)));
-    for more in [&["--bias"][..], &["--filters", "fixed_point:8"], &["--tolerance", "0"], &["--save-state"]] {
+    for more in [
+        &["--bias"][..],
+        &["--filters", "fixed_point:8"],
+        &["--tolerance", "0"],
+        &["--objective-tolerance", "0"],
+        &["--save-state"],
+    ] {
         let fixed = ["train", "--train", "data.svm", "--algorithm", "dbpg"];
         scratch.run(&[&fixed[..], more].concat()).expect_code(2);
     }

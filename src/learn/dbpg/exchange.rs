@@ -2,8 +2,9 @@
 //! summed gradient) as the step left them. Sums over workers are made of keys behind the data's: each
 //! worker writes its own, and all read all of them, so that everyone adds in the same order.
 
-use super::config::{BlockProblem, TOTALS};
+use super::config::{BlockProblem, Moved, TOTALS};
 use crate::client::{ClientError, Cluster, KeyList, Pending, Table, Values};
+use std::cell::Cell;
 
 /// Numbers that are summed over the workers.
 pub(super) type Totals = [f64; TOTALS];
@@ -17,15 +18,22 @@ pub(super) struct Keys {
 }
 
 /// The table, and this worker's place among the others.
-pub(super) struct Exchange {
+pub(super) struct Exchange<'a> {
+    cluster: &'a Cluster,
     table: Table<f64>,
+    /// Keys of the data in pushes so far.
+    features: Cell<u64>,
     own: Vec<u64>,
     all: Vec<u64>,
     none: Keys,
 }
 
-impl Exchange {
-    pub(super) fn new(cluster: &Cluster, table: Table<f64>, problem: &BlockProblem) -> Result<Exchange, ClientError> {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        table: Table<f64>,
+        problem: &BlockProblem,
+    ) -> Result<Exchange<'a>, ClientError> {
         let keys_of = |writer: u32| {
             let begin = BlockProblem::key_end(problem.data_end, writer);
             begin..begin + TOTALS as u64
@@ -33,7 +41,7 @@ impl Exchange {
         let own: Vec<u64> = keys_of(cluster.rank()).collect();
         let all: Vec<u64> = (0..cluster.job().writers).flat_map(keys_of).collect();
         let none = joined(Vec::new(), &own, &all)?;
-        Ok(Exchange { table, own, all, none })
+        Ok(Exchange { cluster, table, features: Cell::new(0), own, all, none })
     }
 
     /// Lists of these keys, which ascend.
@@ -53,6 +61,7 @@ impl Exchange {
         }
         let mut values = self.table.values(2 * keys.len());
         fill(values.as_chunks_mut::<2>().0);
+        self.count(keys);
         // The driver keeps the push until it is acknowledged.
         drop(self.table.push(keys, values)?);
         self.table.tick()?;
@@ -97,8 +106,24 @@ impl Exchange {
         &self.table
     }
 
+    fn count(&self, keys: &KeyList) {
+        self.features.set(self.features.get() + keys.len() as u64);
+    }
+
+    /// What this worker moved so far. Pushes count as they are sent, which an answered pull after them proves.
+    pub(super) fn moved(&self) -> Moved {
+        let statistics = self.cluster.statistics();
+        Moved {
+            features: self.features.get(),
+            bytes_pushed: statistics.bytes_pushed,
+            bytes_asked: statistics.bytes_asked,
+            bytes_pulled: statistics.bytes_pulled,
+        }
+    }
+
     /// The summed gradients, and each worker's totals.
     fn gather(&self, keys: &Keys, pushed: &[f64], totals: Totals) -> Result<(Vec<f64>, Vec<Totals>), ClientError> {
+        self.count(&keys.list);
         let mut values = self.table.values(2 * keys.pushed.len());
         let pairs = values.as_chunks_mut::<2>().0.iter_mut();
         pairs.zip(pushed.iter().chain(&totals)).for_each(|(pair, &number)| *pair = [number, 0.0]);

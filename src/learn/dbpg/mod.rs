@@ -28,5 +28,5 @@ mod solver;
 mod subspace;
 mod worker;
 
-pub use config::{BlockProblem, Solution};
+pub use config::{BlockProblem, Moved, PassTraffic, Solution};
 pub(super) use worker::run;

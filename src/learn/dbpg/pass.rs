@@ -20,7 +20,7 @@ struct InFlight {
     weights: Option<Pending<Values<f64>>>,
 }
 
-impl Solver {
+impl Solver<'_> {
     /// Goes through all blocks once; gives the largest violation that was met.
     pub(super) fn pass(&mut self, pass: u32) -> Result<f64, LearnError> {
         let mut in_flight = VecDeque::new();
@@ -84,7 +84,7 @@ impl Solver {
             let feature = feature as usize;
             let before = self.weights[feature];
             largest = largest.max(self.violation(before, gradient));
-            if before == 0.0 && weight == 0.0 && !self.problem.batch {
+            if before == 0.0 && weight == 0.0 && self.problem.kkt_filter {
                 self.active[feature] = gradient.abs() >= self.problem.l1 - self.filter_margin;
             }
             let change = weight - before;

@@ -4,17 +4,18 @@
 //! of them adds its share, one part of as many as there are.
 
 use super::column::LocalData;
-use super::config::{BlockProblem, Solution, TOTALS};
+use super::config::{BlockProblem, Moved, PassTraffic, Solution, TOTALS};
 use super::exchange::{Exchange, Keys};
 use super::margin::Margins;
 use super::plan::{Plan, block_count, overlaps};
 use super::subspace::ITERATIONS;
 use crate::learn::error::LearnError;
+use std::time::Instant;
 
 /// Passes before the first step in the subspace, and before features are filtered closely.
 const PASSES_ROUGH: u32 = 3;
 /// Passes after which all features are looked at again.
-const CHECK_PASSES: u32 = 4;
+const CHECK_PASSES: u32 = 8;
 /// The filter drops a feature whose gradient stays below `l1` by the last pass's largest violation, but
 /// at least and at most by these shares of `l1`.
 const FILTER_SHARES: [f64; 2] = [0.02, 0.5];
@@ -24,10 +25,10 @@ const REPLAN_SHARE: f64 = 0.8;
 const DAMPING_MAX: f64 = 64.0;
 
 /// One worker's part of the solver.
-pub(super) struct Solver {
+pub(super) struct Solver<'a> {
     pub(super) problem: BlockProblem,
     pub(super) data: LocalData,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Exchange<'a>,
     pub(super) margins: Margins,
     pub(super) weights: Vec<f64>,
     /// One part of as many workers as have the feature.
@@ -46,18 +47,29 @@ pub(super) struct Solver {
     planned_features: usize,
     block_count: u64,
     rows_total: f64,
-    all: Keys,
+    /// Features that other workers have too, and their keys.
+    shared: (Vec<usize>, Keys),
     pub(super) solution: Solution,
+    /// What was moved before the part of a pass that is under way.
+    moved: Moved,
+    pass_begin: Instant,
 }
 
-impl Solver {
+impl<'a> Solver<'a> {
     /// Tells the other workers of this one's rows.
-    pub(super) fn new(data: LocalData, exchange: Exchange, problem: BlockProblem) -> Result<Solver, LearnError> {
+    pub(super) fn new(
+        data: LocalData,
+        exchange: Exchange<'a>,
+        problem: BlockProblem,
+    ) -> Result<Solver<'a>, LearnError> {
         let all = exchange.keys(data.keys.clone())?;
         let count = data.keys.len();
         let mut totals = [0.0; TOTALS];
         (totals[0], totals[1]) = (data.rows.count() as f64, data.rows.entry_count() as f64);
         let (holders, totals) = exchange.sum(&all, &vec![1.0; count], totals)?;
+        let is_shared = |feature: &usize| holders[*feature] > 1.0;
+        let shared: Vec<usize> = (0..count).filter(is_shared).collect();
+        let shared_keys = exchange.keys(shared.iter().map(|&feature| data.keys[feature]).collect())?;
         let blocks = if problem.batch { 1 } else { block_count(totals[1] / totals[0].max(1.0)) };
         let active = vec![true; count];
         let plan = Plan::new(&data, &active, blocks)?;
@@ -74,12 +86,14 @@ impl Solver {
             block_count: blocks,
             rows_total: totals[0],
             solution: Solution::default(),
+            moved: exchange.moved(),
+            pass_begin: Instant::now(),
             problem,
             data,
             exchange,
             active,
             plan,
-            all,
+            shared: (shared, shared_keys),
         })
     }
 
@@ -87,6 +101,8 @@ impl Solver {
     pub(super) fn solve(&mut self, mut each: impl FnMut(&Solution)) -> Result<f64, LearnError> {
         let (objective, _) = self.objective()?;
         self.solution.objective = objective;
+        (self.moved, self.pass_begin) = (self.exchange.moved(), Instant::now());
+        let mut reached = objective;
         let wanted = self.problem.tolerance * if self.problem.l1 > 0.0 { self.problem.l1 } else { 1.0 };
         for pass in 0..self.problem.passes_max {
             let before = self.solution.objective;
@@ -94,16 +110,20 @@ impl Solver {
             self.solution.passes = pass + 1;
             self.solution.kkt_violation = self.exchange.largest(violation)?;
             self.after_pass(before)?;
+            self.solution.traffic.blocks = self.moved_since();
             let settled = (before - self.solution.objective).abs()
                 <= self.problem.tolerance * 1e-2 * self.solution.objective.abs();
             let is_near = self.solution.kkt_violation <= wanted;
             let last = pass + 1 == self.problem.passes_max;
-            let due = !self.problem.batch && pass >= PASSES_ROUGH && pass % CHECK_PASSES == 0;
+            let is_slow = pass > PASSES_ROUGH && self.is_slow(reached);
+            reached = self.solution.objective;
+            let due = self.problem.kkt_filter && pass >= PASSES_ROUGH && pass % CHECK_PASSES == 0;
             let mut ended = false;
-            if is_near || due || last {
+            if is_near || is_slow || due || last {
                 self.check()?;
-                ended = self.solution.kkt_violation <= wanted && settled;
+                ended = is_slow || (self.solution.kkt_violation <= wanted && settled);
             }
+            self.end_traffic();
             each(&self.solution);
             if ended {
                 break;
@@ -112,8 +132,35 @@ impl Solver {
                 self.step_in_subspace()?;
             }
             self.replan()?;
+            self.solution.traffic.steps = self.moved_since();
         }
         Ok(self.margins.loss(None))
+    }
+
+    /// Whether a pass, and the step before it, lowered the objective by so little that this is the end.
+    fn is_slow(&self, before: f64) -> bool {
+        let gained = (before - self.solution.objective) / self.solution.objective.abs();
+        self.problem.objective_tolerance.is_some_and(|least| (0.0..=least).contains(&gained))
+    }
+
+    /// What was moved since this was asked last.
+    fn moved_since(&mut self) -> Moved {
+        let before = std::mem::replace(&mut self.moved, self.exchange.moved());
+        self.moved.since(before)
+    }
+
+    /// Completes the account of a pass.
+    fn end_traffic(&mut self) {
+        let checks = self.moved_since();
+        let begin = std::mem::replace(&mut self.pass_begin, Instant::now());
+        let traffic = &mut self.solution.traffic;
+        *traffic = PassTraffic {
+            features: self.active.len() as u64,
+            features_active: self.active.iter().filter(|active| **active).count() as u64,
+            checks,
+            seconds: begin.elapsed().as_secs_f64(),
+            ..*traffic
+        };
     }
 
     /// Objective and non-zero weights; what is too long a step is shortened from here on.
@@ -157,15 +204,19 @@ impl Solver {
     }
 
     /// Looks at all features with the weights as they are: margins are summed anew, every violation is
-    /// found, and features that the filter dropped wrongly come back.
+    /// found, and features that the filter dropped wrongly come back. A worker that alone has a feature
+    /// asks nobody about it.
     fn check(&mut self) -> Result<(), LearnError> {
         let mut margins = vec![0.0; self.data.rows.count()];
         for (row, margin) in margins.iter_mut().enumerate() {
             self.data.rows.for_each(row, |feature, value| *margin += self.weights[feature] * f64::from(value));
         }
         self.margins.set_all(&margins);
-        let gradients: Vec<f64> = (0..self.data.keys.len()).map(|feature| self.gradient(feature)).collect();
-        let (gradients, _) = self.exchange.sum(&self.all, &gradients, [0.0; TOTALS])?;
+        let mut gradients: Vec<f64> = (0..self.data.keys.len()).map(|feature| self.gradient(feature)).collect();
+        let (shared, keys) = &self.shared;
+        let own: Vec<f64> = shared.iter().map(|&feature| gradients[feature]).collect();
+        let (sums, _) = self.exchange.sum(keys, &own, [0.0; TOTALS])?;
+        shared.iter().zip(sums).for_each(|(&feature, sum)| gradients[feature] = sum);
         let mut largest = 0.0f64;
         for (feature, gradient) in gradients.into_iter().enumerate() {
             largest = largest.max(self.violation(self.weights[feature], gradient));

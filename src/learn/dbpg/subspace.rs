@@ -35,7 +35,7 @@ struct Support {
     diagonal: Vec<f64>,
 }
 
-impl Solver {
+impl Solver<'_> {
     /// Makes one step.
     pub(super) fn step_in_subspace(&mut self) -> Result<(), LearnError> {
         let (support, residual) = self.support()?;

@@ -24,7 +24,7 @@ struct Worker<'a> {
     cluster: &'a Cluster,
     block: BlockProblem,
     loader: Loader,
-    solver: Option<Solver>,
+    solver: Option<Solver<'a>>,
     figures: WorkerFigures,
     bad_lines_told: u64,
 }
@@ -67,7 +67,7 @@ pub(in crate::learn) fn run(cluster: &Cluster, problem: &Problem, block: BlockPr
     }
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// Hands the rows of a unit to the reader.
     fn take(&self, unit: Unit, train: &ReadAhead, test: &ReadAhead) -> Result<(u64, WorkItem), LearnError> {
         let item: WorkItem = postcard::from_bytes(&unit.payload)
@@ -138,14 +138,13 @@ impl Worker<'_> {
             let part = UnitReport { solution: Some(*solution), figures: self.figures, ..UnitReport::default() };
             self.cluster.unit_done(unit, part.encode());
         })?;
-        report.solution = Some(solver.solution);
         self.solver = Some(solver);
         let waiting = self.cluster.statistics().waited.saturating_sub(waited);
         self.figures.seconds_computing += start.elapsed().saturating_sub(waiting).as_secs_f64();
         Ok(())
     }
 
-    fn solver(&self) -> Result<&Solver, LearnError> {
+    fn solver(&self) -> Result<&Solver<'a>, LearnError> {
         self.solver.as_ref().ok_or_else(|| LearnError::Message("a unit that needs a solution comes before it".into()))
     }
 
