@@ -27,7 +27,7 @@ const GENERATED_ROWS: (u64, u64) = (200_000, 2_000);
 /// How long one training may take.
 const TRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is compared; the first is what the others are held against.
-const SETS: [&str; 15] = [
+const SETS: [&str; 18] = [
     NONE,
     "key_cache",
     "pack_keys",
@@ -43,6 +43,9 @@ const SETS: [&str; 15] = [
     "key_cache,pack_keys,nonzero,significant:10",
     "key_cache,pack_keys,nonzero,kkt:0.5",
     "key_cache,pack_keys,nonzero,random_skip:0.1",
+    "key_cache,pack_keys,nonzero,changed",
+    "key_cache,pack_keys,nonzero,changed:0.01",
+    "key_cache,pack_keys,nonzero,changed:0.1",
 ];
 /// Plain frames.
 const NONE: &str = "none";

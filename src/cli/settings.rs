@@ -245,7 +245,7 @@ impl JobSettings {
         if self.init_model.is_some() || self.save_state {
             return usage("--init-model and --save-state are not possible");
         }
-        if self.filters()?.change_values() {
+        if self.filters()?.change_values() || self.filters()?.change_answers() {
             return usage("filters that change values keep it from the optimum: leave them out of --filters");
         }
         Ok(())

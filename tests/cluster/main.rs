@@ -16,6 +16,7 @@ mod functions;
 mod in_process;
 mod link;
 mod outcome;
+mod own_filters;
 mod proxy;
 mod rows;
 mod scratch;

@@ -1,5 +1,6 @@
 //! What the scheduler says to a shard.
 
+use super::pull_filter::AnswerFilter;
 use super::step::Step;
 use super::{Server, ServerEvent, TableState};
 use crate::clock::RangeClock;
@@ -9,7 +10,7 @@ use crate::id::Nanos;
 use crate::keyspace::Partition;
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
-use crate::store::{StoreError, Table};
+use crate::store::Table;
 use crate::wire::{Consistency, ControlMessage, JobConfig, RxFrame, Shutdown, TableSpec, Task, TaskReply};
 
 impl Server {
@@ -54,12 +55,14 @@ impl Server {
         }
     }
 
-    fn open_table(&self, spec: &TableSpec, survives_worker_loss: bool) -> Result<TableState, StoreError> {
+    fn open_table(&self, spec: &TableSpec, survives_worker_loss: bool) -> Result<TableState, String> {
         let owned = self.partition.owned_by(self.identity.node, spec.key_end);
         Ok(TableState {
             spec: spec.clone(),
-            table: Table::with_functions(spec, &owned, &self.pool, &self.functions)?,
+            table: Table::with_functions(spec, &owned, &self.pool, &self.functions)
+                .map_err(|error| error.to_string())?,
             filters: filter::Chain::new(&spec.filters, spec.dtype),
+            answer_filter: AnswerFilter::new(spec, &self.pull_filters)?,
             clock: RangeClock::new(&owned, self.writers),
             step: Step::new(survives_worker_loss && spec.consistency == Consistency::Sequential),
             waiting: Vec::new(),
