@@ -79,12 +79,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_told_is_never_farther_off_than_the_threshold(
-            rows in prop::collection::vec(((-4i16..4, -4i16..4), (-4i16..4, -4i16..4)), 0..40), threshold in 0u8..4,
+            rows in prop::collection::vec([-4i16..4, -4i16..4, -4i16..4, -4i16..4], 0..40), threshold in 0u8..4,
         ) {
-            let numbers = |pick: fn(&((i16, i16), (i16, i16))) -> (i16, i16)| -> Vec<f64> {
-                rows.iter().flat_map(|row| [f64::from(pick(row).0), f64::from(pick(row).1)]).collect()
-            };
-            let (before, now) = (numbers(|row| row.0), numbers(|row| row.1));
+            let before: Vec<f64> = rows.iter().flat_map(|row| [row[0], row[1]]).map(f64::from).collect();
+            let now: Vec<f64> = rows.iter().flat_map(|row| [row[2], row[3]]).map(f64::from).collect();
             let (mut told, mut kept, threshold) = (now.clone(), vec![false; rows.len()], f64::from(threshold));
             keep_unchanged(DType::F64, threshold, before.as_bytes(), now.as_bytes(), &mut kept);
             put_back(before.as_bytes(), told.as_mut_bytes(), &kept);
