@@ -63,6 +63,12 @@
 //! values to their place in the caller's block; an answer in one piece that no filter packed becomes that
 //! block, and a packed one is unpacked there. The caller's block may be memory of the program itself.
 //!
+//! A table may declare that its answers are remembered: by the shard as the worker got them, by the worker too
+//! (`protocol::server::sent`, `protocol::worker::pulled`). A question then names the last answer to the same key
+//! list; the shard's filters say which keys may stay as they are there, and the exclusive or of both answers
+//! travels, of which `nonzero` leaves the zeros out. Every answer has a number of its own, so that a lost, doubled or
+//! forgotten one makes the next a whole one, and nothing else.
+//!
 //! # The way of a call
 //! A call names a function of the server program and a range. Every shard that owns a part runs it there
 //! once, block by block in the order of keys (`store::function`): it waits as a pull does, claims its name

@@ -68,6 +68,13 @@ pub const SHARD_KEY_CACHE_BYTES: usize = 1 << 30;
 /// Bytes that one worker keeps of what it believes the shards' key caches to hold.
 pub const WORKER_KEY_DIGESTS_BYTES: usize = 64 << 20;
 
+/// Bytes that one shard keeps of its answers to pulls, to tell later only what has changed, where its configuration
+/// says nothing else.
+pub const SHARD_SENT_BYTES: usize = 1 << 30;
+
+/// Bytes that one worker keeps of answers to pulls, to which later ones are the changes.
+pub const WORKER_PULLED_BYTES: usize = 1 << 30;
+
 /// Bytes that one worker keeps, for each table, of what filters hold back and rounding cuts off; past it the
 /// larger half is sent.
 pub const WORKER_RESIDUAL_BYTES: usize = 4 << 30;

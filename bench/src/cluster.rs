@@ -107,6 +107,7 @@ fn node_config(job: JobId, secret: Secret, mode: Mode) -> NodeConfig {
         placement: parashard::node::Placement::default(),
         functions: parashard::node::Functions::default(),
         push_filters: parashard::node::PushFilters::default(),
+        pull_filters: parashard::node::PullFilters::default(),
         links: LinkSettings { choice: mode.way.choice(), ..LinkSettings::default() },
     }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// What is compared; the first is what the others are held against.
-const SETS: [&str; 15] = [
+const SETS: [&str; 18] = [
     NONE,
     "key_cache",
     "pack_keys",
@@ -35,6 +35,9 @@ const SETS: [&str; 15] = [
     "key_cache,pack_keys,nonzero,significant:10",
     "key_cache,pack_keys,nonzero,kkt:0.5",
     "key_cache,pack_keys,nonzero,random_skip:0.1",
+    "key_cache,pack_keys,nonzero,changed",
+    "key_cache,pack_keys,nonzero,changed:0.01",
+    "key_cache,pack_keys,nonzero,changed:0.1",
 ];
 /// Strength of the L1 norm.
 const L1: f64 = 1.0;

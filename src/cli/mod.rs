@@ -11,6 +11,7 @@ mod data;
 mod doctor;
 mod ear;
 mod evaluate;
+mod extensions;
 mod link;
 mod log;
 mod model;
@@ -29,7 +30,8 @@ mod worker;
 use crate::error::Failure;
 use crate::launch::survive_file_size_limit;
 use crate::learn::data::BITS_MAX;
-use crate::node::Functions;
+pub use extensions::Extensions;
+
 use clap::builder::RangedI64ValueParser;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -72,13 +74,13 @@ enum Command {
 /// Runs the program; returns its exit code.
 #[must_use]
 pub fn run() -> u8 {
-    run_with(&Functions::default())
+    run_with(&Extensions::default())
 }
 
-/// As [`run`], with a program's own functions on its servers: a `main` that calls it is a `parashard` whose
-/// subcommands `server` and `train` serve them.
+/// As [`run`], with a program's own functions and filters: a `main` that calls it is a `parashard` whose
+/// subcommands `server`, `worker` and `train` have them.
 #[must_use]
-pub fn run_with(functions: &Functions) -> u8 {
+pub fn run_with(own: &Extensions) -> u8 {
     // The matches know where each value comes from, the parsed arguments do not.
     let parsed = Arguments::command()
         .try_get_matches()
@@ -93,7 +95,7 @@ pub fn run_with(functions: &Functions) -> u8 {
         }
     };
     let ready = log::start(&arguments.log).and_then(|()| Ok(survive_file_size_limit()?)).and_then(|()| check_simd());
-    let outcome = ready.and_then(|()| dispatch(&arguments, &matches, functions));
+    let outcome = ready.and_then(|()| dispatch(&arguments, &matches, own));
     match outcome {
         Ok(code) => code,
         Err(failure) => {
@@ -110,17 +112,17 @@ fn check_simd() -> Result<(), Failure> {
     Ok(())
 }
 
-fn dispatch(arguments: &Arguments, matches: &ArgMatches, functions: &Functions) -> Result<u8, Failure> {
+fn dispatch(arguments: &Arguments, matches: &ArgMatches, own: &Extensions) -> Result<u8, Failure> {
     match &arguments.command {
-        Command::Train(train) => train::run(train, &arguments.log, functions),
+        Command::Train(train) => train::run(train, &arguments.log, own),
         Command::Predict(predict) => predict::run(predict),
         Command::Evaluate(evaluate) => evaluate::run(evaluate),
         Command::Model(model) => model::run(model),
         Command::Data(data) => data::run(data),
         Command::Config(config) => config::run(config, matches.subcommand_matches("config")),
         Command::Scheduler(scheduler) => scheduler::run(scheduler),
-        Command::Server(server) => server::run(server, functions),
-        Command::Worker(worker) => worker::run(worker),
+        Command::Server(server) => server::run(server, own),
+        Command::Worker(worker) => worker::run(worker, own),
         Command::Bench(bench) => bench::run(bench),
         Command::Doctor(doctor) => doctor::run(doctor),
     }

@@ -1,13 +1,14 @@
 //! Flags that tell a node of its job: through the launcher's folder, or one by one.
 
+use super::extensions::Extensions;
 use crate::error::{ExitCode, Failure};
 use crate::id::JobId;
 use crate::launch::{JOB_DIR_VARIABLE, JobDir, Member, wait_for_scheduler};
 use crate::limit;
 use crate::memory::HugePages;
 use crate::node::{
-    Functions, LinkSettings, NodeConfig, Placement, PushFilters, SECRET_VARIABLE, Secret, has_lifeline, random,
-    read_secret_file, secret_from_environment,
+    LinkSettings, NodeConfig, Placement, SECRET_VARIABLE, Secret, has_lifeline, random, read_secret_file,
+    secret_from_environment,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ impl NodeOptions {
     }
 
     /// The node's configuration. Waits for the scheduler's address unless this is the scheduler.
-    pub(super) fn config(&self, is_scheduler: bool, spin_us: u64) -> Result<NodeConfig, Failure> {
+    pub(super) fn config(&self, is_scheduler: bool, spin_us: u64, own: &Extensions) -> Result<NodeConfig, Failure> {
         let dir = self.job_dir();
         let job = match (self.job, &dir) {
             (Some(job), _) => JobId(job),
@@ -77,8 +78,9 @@ impl NodeOptions {
             key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
             links: LinkSettings::default(),
             placement: Placement { huge_pages: self.huge_pages, ..Placement::default() },
-            functions: Functions::default(),
-            push_filters: PushFilters::default(),
+            functions: own.functions.clone(),
+            push_filters: own.push_filters.clone(),
+            pull_filters: own.pull_filters.clone(),
         })
     }
 
@@ -110,7 +112,7 @@ impl NodeOptions {
 }
 
 /// The configuration of nodes that are threads of this process, of a job whose id and secret nobody else knows.
-pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeConfig, Failure> {
+pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize, own: &Extensions) -> Result<NodeConfig, Failure> {
     let secret = Secret::from_bytes(&random::<32>()?)
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot draw a secret: {error}")))?;
     Ok(NodeConfig {
@@ -124,8 +126,9 @@ pub(super) fn inner_config(spin_us: u64, key_cache_bytes: usize) -> Result<NodeC
         key_cache_bytes,
         links: LinkSettings::default(),
         placement: Placement::default(),
-        functions: Functions::default(),
-        push_filters: PushFilters::default(),
+        functions: own.functions.clone(),
+        push_filters: own.push_filters.clone(),
+        pull_filters: own.pull_filters.clone(),
     })
 }
 

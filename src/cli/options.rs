@@ -131,10 +131,12 @@ options! {
         #[arg(long, env = "PARASHARD_CONSISTENCY", value_name = "RULE")]
         consistency: ConsistencyOption,
         /// What shrinks messages: key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16,
-        /// significant:THRESHOLD, kkt:BOUND, random_skip:P, separated by commas, or none [default: key_cache,pack_keys,nonzero].
+        /// significant:THRESHOLD, kkt:BOUND, random_skip:P, changed, changed:THRESHOLD, separated by commas, or none
+        /// [default: key_cache,pack_keys,nonzero].
         #[arg(long, env = "PARASHARD_FILTERS", value_name = "LIST")]
         filters: String,
-        /// Bytes that each shard keeps of key lists, for the filter key_cache [default: 1073741824].
+        /// Bytes that each shard keeps of key lists, for the filter key_cache, and again of answers, for changed
+        /// [default: 1073741824].
         #[arg(long, env = "PARASHARD_KEY_CACHE_BYTES", value_name = "BYTES")]
         key_cache_bytes: usize,
         /// How data travels between servers and workers: shm, verbs or tcp, or the fastest there is [default: auto].

@@ -3,6 +3,7 @@
 use super::consistency::ConsistencyOption;
 use super::console::tell_error;
 use super::ear::Ear;
+use super::extensions::Extensions;
 use super::node::NodeOptions;
 use super::options::{AlgorithmOption, WorkerLossOption};
 use super::output::{print, write_file};
@@ -50,7 +51,7 @@ pub(super) fn run(arguments: &SchedulerArguments) -> Result<u8, Failure> {
     }
     let dir = arguments.node.job_dir();
     let ear = Ear::open(dir.clone())?;
-    let config = arguments.node.config(true, settings.spin_us)?;
+    let config = arguments.node.config(true, settings.spin_us, &Extensions::default())?;
     let (end, progress) = run_job(&settings, &config, |process| {
         dir.iter().try_for_each(|dir| dir.announce_scheduler(process.address()))?;
         ear.turn_to(process.handle());

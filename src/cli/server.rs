@@ -1,6 +1,7 @@
 //! `parashard server`
 
 use super::console::tell_error;
+use super::extensions::Extensions;
 use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::settings::{KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
@@ -8,7 +9,7 @@ use crate::client::Shutdown;
 use crate::error::Failure;
 use crate::launch::{JobDir, Member};
 use crate::limit;
-use crate::node::{Functions, LauncherWord, NodeConfig, Pinning, Placement, has_lifeline, run_server, watch_lifeline};
+use crate::node::{LauncherWord, NodeConfig, Pinning, Placement, has_lifeline, run_server, watch_lifeline};
 use clap::Args;
 
 /// Arguments of `parashard server`.
@@ -27,7 +28,7 @@ pub(super) struct ServerArguments {
     /// Microseconds to look for messages before sleeping, while they come in quick succession.
     #[arg(long, env = SPIN_VARIABLE, value_name = "US", default_value_t = SPIN_US)]
     spin_us: u64,
-    /// Bytes that each shard keeps of key lists, for the filter key_cache.
+    /// Bytes that each shard keeps of key lists, for the filter key_cache, and again of answers, for changed.
     #[arg(long, env = KEY_CACHE_VARIABLE, value_name = "BYTES", default_value_t = limit::SHARD_KEY_CACHE_BYTES)]
     key_cache_bytes: usize,
     /// Processors of the shards: numbers separated by commas, none, or auto: next to the network adapter where
@@ -37,17 +38,17 @@ pub(super) struct ServerArguments {
 }
 
 /// Serves until the job ends.
-pub(super) fn run(arguments: &ServerArguments, functions: &Functions) -> Result<u8, Failure> {
+pub(super) fn run(arguments: &ServerArguments, own: &Extensions) -> Result<u8, Failure> {
     leave_with_launcher(arguments.node.job_dir())?;
-    let outcome = serve(arguments, functions);
+    let outcome = serve(arguments, own);
     arguments.node.tell_launcher(Member::Server(arguments.rank), outcome)
 }
 
-fn serve(arguments: &ServerArguments, functions: &Functions) -> Result<u8, Failure> {
-    let config = arguments.node.config(false, arguments.spin_us)?;
+fn serve(arguments: &ServerArguments, own: &Extensions) -> Result<u8, Failure> {
+    let config = arguments.node.config(false, arguments.spin_us, own)?;
     let placement = Placement { pinning: arguments.pin.clone(), ..config.placement };
     let (key_cache_bytes, links) = (arguments.key_cache_bytes, arguments.links.settings()?);
-    let config = NodeConfig { key_cache_bytes, links, placement, functions: functions.clone(), ..config };
+    let config = NodeConfig { key_cache_bytes, links, placement, ..config };
     let shutdown = run_server(&config, arguments.rank, arguments.shards)?;
     Ok(end_code(&shutdown))
 }

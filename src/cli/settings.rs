@@ -264,7 +264,7 @@ impl JobSettings {
         if !self.simulate_compute_us.is_empty() {
             return usage("--simulate-compute-us is not possible");
         }
-        if self.filters()?.change_values() {
+        if self.filters()?.change_values() || self.filters()?.change_answers() {
             return usage("filters that change values keep it from the optimum: leave them out of --filters");
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! `parashard train`: the main job, with all its roles on this machine.
 
+use super::extensions::Extensions;
 use super::log::LogOptions;
 use super::settings::{JobArguments, JobSettings, KEY_CACHE_VARIABLE, SPIN_US, SPIN_VARIABLE};
 use super::{link, node, scheduler, worker};
 use crate::error::{ExitCode, Failure};
 use crate::launch::{InProcessJob, Listening, LocalJob, Roles, run_in_process, run_local};
-use crate::node::{Functions, NodeConfig};
+use crate::node::NodeConfig;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,12 +23,12 @@ pub(super) struct TrainArguments {
 }
 
 /// Starts scheduler, servers and workers, and waits for the job's end.
-pub(super) fn run(arguments: &TrainArguments, log: &LogOptions, functions: &Functions) -> Result<u8, Failure> {
+pub(super) fn run(arguments: &TrainArguments, log: &LogOptions, own: &Extensions) -> Result<u8, Failure> {
     let begin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let settings = arguments.job.settings()?;
     let spin_us = arguments.job.merged()?.spin_us.unwrap_or_else(|| local_spin_us(&settings));
     if settings.in_process {
-        return run_threads(settings, spin_us, begin.as_secs_f64(), functions);
+        return run_threads(settings, spin_us, begin.as_secs_f64(), own);
     }
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot find this program: {error}")))?;
@@ -50,10 +51,10 @@ pub(super) fn run(arguments: &TrainArguments, log: &LogOptions, functions: &Func
 }
 
 /// Runs all roles as threads of this process.
-fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64, functions: &Functions) -> Result<u8, Failure> {
-    let config = node::inner_config(spin_us, settings.key_cache_bytes)?;
+fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64, own: &Extensions) -> Result<u8, Failure> {
+    let config = node::inner_config(spin_us, settings.key_cache_bytes, own)?;
     let job = InProcessJob {
-        config: NodeConfig { links: link::inner_settings(&settings)?, functions: functions.clone(), ..config },
+        config: NodeConfig { links: link::inner_settings(&settings)?, ..config },
         servers: settings.servers,
         shards: settings.shards,
         workers: settings.workers,

@@ -1,5 +1,6 @@
 //! `parashard worker`
 
+use super::extensions::Extensions;
 use super::link::LinkOptions;
 use super::node::NodeOptions;
 use super::server::{end_code, leave_with_launcher};
@@ -28,14 +29,14 @@ pub(super) struct WorkerArguments {
 }
 
 /// Works until no work is left and the job ends.
-pub(super) fn run(arguments: &WorkerArguments) -> Result<u8, Failure> {
+pub(super) fn run(arguments: &WorkerArguments, own: &Extensions) -> Result<u8, Failure> {
     leave_with_launcher(arguments.node.job_dir())?;
-    let outcome = start(arguments).map(|shutdown| end_code(&shutdown));
+    let outcome = start(arguments, own).map(|shutdown| end_code(&shutdown));
     arguments.node.tell_launcher(Member::Worker(arguments.rank), outcome)
 }
 
-fn start(arguments: &WorkerArguments) -> Result<Shutdown, Failure> {
-    let config = arguments.node.config(false, arguments.spin_us)?;
+fn start(arguments: &WorkerArguments, own: &Extensions) -> Result<Shutdown, Failure> {
+    let config = arguments.node.config(false, arguments.spin_us, own)?;
     work(&NodeConfig { links: arguments.links.settings()?, ..config }, arguments.rank)
 }
 

@@ -69,7 +69,8 @@ pub use values::{Number, Source, Values};
 
 pub use crate::memory::Lent;
 pub use crate::node::{
-    CallFunction, CallRun, DelayPolicy, ExactSum, Functions, Kkt, LinkCounts, MakePushFilter, NoWork, NodeConfig,
-    Norms, Numbers, Offer, PushFilter, PushFilters, RowBlock, TableSpec, UpdateStep, Workload,
+    CallFunction, CallRun, DelayPolicy, ExactSum, Functions, Kkt, LinkCounts, MakePullFilter, MakePushFilter, NoWork,
+    NodeConfig, Norms, Numbers, Offer, PullFilter, PullFilters, PushFilter, PushFilters, RowBlock, TableSpec,
+    UpdateStep, Workload,
 };
 pub use crate::wire::{Bf16, Consistency, GivenBack, Shutdown, Unit};

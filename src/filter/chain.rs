@@ -140,9 +140,23 @@ impl ValueChain {
     /// `values` (whole numbers) as a smaller block, and the bits of what it went through.
     /// Nothing: send the values as they are.
     pub fn encode(&mut self, pool: &Arc<Pool>, values: &[u8]) -> Option<(Block, FilterFlags)> {
+        self.encode_as(self.quantize, pool, values)
+    }
+
+    /// As [`encode`](Self::encode), of a difference of numbers that is none itself.
+    pub fn encode_difference(&mut self, pool: &Arc<Pool>, difference: &[u8]) -> Option<(Block, FilterFlags)> {
+        self.encode_as(None, pool, difference)
+    }
+
+    fn encode_as(
+        &mut self,
+        quantize: Option<Quantize>,
+        pool: &Arc<Pool>,
+        values: &[u8],
+    ) -> Option<(Block, FilterFlags)> {
         let mut sending = Sending::new(pool, values);
         let mut numbers = wide(self.dtype, values.len());
-        if let Some(quantize) = self.quantize
+        if let Some(quantize) = quantize
             && sending.try_narrow(quantize, numbers)
         {
             numbers = narrowed(quantize, numbers);

@@ -4,6 +4,8 @@
 //!   or `kkt`, then `significant` ([`hold_small`]), which both hold keys back; [`Rounding`]
 //!   (`fixed_point`, `bf16`); then [`RandomSkip`]. What is held back or cut off is kept by the sender. The
 //!   result is kept until it is acknowledged.
+//! * What tells of an answer only what the worker does not have runs once per answer, on the shard: a
+//!   [`PullFilter`] of the user's own, then `changed` ([`keep_unchanged`]).
 //! * What loses nothing runs at each send and may be redone: a [`Chain`] has a half for key blocks
 //!   (`pack_keys`, then `snappy`) and one for value blocks (narrow numbers, then `nonzero`, then
 //!   `snappy`). Rounded numbers are sent in as many bits as they have, at whatever borders the push
@@ -21,6 +23,7 @@
 
 mod bf16;
 mod chain;
+mod changed;
 mod error;
 mod fixed_point;
 mod holding;
@@ -28,8 +31,10 @@ mod key_cache;
 mod kkt;
 mod nonzero;
 mod pack_keys;
+mod pull_filter;
 mod push_filter;
 mod random_skip;
+mod registry;
 mod rounding;
 mod scratch;
 mod snappy;
@@ -38,12 +43,15 @@ mod tests;
 mod unpacked;
 
 pub use chain::{Chain, KeyChain, ValueChain};
+pub use changed::{exclusive_or, keep_unchanged, put_back};
 pub use error::FilterError;
 pub use holding::{add_held, hold_small, hold_smaller_half, part, part_in_place};
 pub use key_cache::key_digest;
 pub use kkt::Kkt;
-pub use push_filter::{MakePushFilter, PushFilter, PushFilters};
+pub use pull_filter::PullFilter;
+pub use push_filter::PushFilter;
 pub use random_skip::RandomSkip;
+pub use registry::{FilterRegistry, MakeFilter, MakePullFilter, MakePushFilter, PullFilters, PushFilters};
 pub use rounding::Rounding;
 pub use unpacked::Unpacked;
 

@@ -262,6 +262,7 @@ mod tests {
             placement: Placement::default(),
             functions: crate::node::Functions::default(),
             push_filters: crate::node::PushFilters::default(),
+            pull_filters: crate::node::PullFilters::default(),
             links: LinkSettings::default(),
         };
         InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() }

@@ -3,6 +3,7 @@
 use super::error::NodeError;
 use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::protocol::server::PullFilters;
 use crate::protocol::worker::PushFilters;
 use crate::store::Functions;
 use crate::transport::fabric::LinkSettings;
@@ -27,7 +28,8 @@ pub struct NodeConfig {
     pub host: String,
     /// How long to look for messages before sleeping, while they come in quick succession.
     pub spin: Duration,
-    /// Bytes that each shard of a server keeps of key lists, positions included; others keep none.
+    /// Bytes that each shard of a server keeps of key lists, positions included, and again of answers that it
+    /// remembers; others keep none.
     pub key_cache_bytes: usize,
     /// How pairs of servers and workers choose the way of their data.
     pub links: LinkSettings,
@@ -37,6 +39,8 @@ pub struct NodeConfig {
     pub functions: Functions,
     /// The filters of pushes that tables may declare by name; for workers.
     pub push_filters: PushFilters,
+    /// The filters of answers to pulls that tables may declare by name; for servers.
+    pub pull_filters: PullFilters,
 }
 
 impl fmt::Debug for NodeConfig {

@@ -39,6 +39,7 @@ pub use time::now;
 pub use worker::{WorkerDriver, open_worker};
 
 pub use crate::protocol::scheduler::{Cast, DelayPolicy, NoWork, Offer, Workload};
+pub use crate::protocol::server::{MakePullFilter, PullFilter, PullFilters};
 pub use crate::protocol::worker::{
     Keys, Kkt, MakePushFilter, OperationError, PushFilter, PushFilters, Request, Worker, WorkerEvent,
 };

@@ -78,7 +78,9 @@ fn open_shard(config: &NodeConfig, node: NodeId, seat: Seat) -> Result<ShardDriv
     tracing::info!(%node, address, "listening");
     let mut server = Server::new(now(), identity, address, config.host.clone(), &config.scheduler, pool);
     server.limit_key_cache(config.key_cache_bytes);
+    server.limit_sent(config.key_cache_bytes);
     server.serve_functions(config.functions.clone());
+    server.filter_by(config.pull_filters.clone());
     Ok(Driver::new(server, transport))
 }
 

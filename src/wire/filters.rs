@@ -4,7 +4,7 @@
 use super::dtype::DType;
 use super::filter_flags::FilterFlags;
 use super::own_filter::OwnFilter;
-use super::table_spec::{TableSpec, UpdateFunction};
+use super::table_spec::{Consistency, Layout, TableSpec, UpdateFunction};
 use crate::error::{Classify, ExitCode, Severity};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,7 +12,8 @@ use std::str::FromStr;
 
 /// What the command line may name, for messages.
 const NAMES: &str = "key_cache, pack_keys, nonzero, snappy, fixed_point:8, fixed_point:16, bf16, random_skip:P, \
-                     significant:THRESHOLD, kkt:BOUND, own:NAME[:NUMBER], none";
+                     significant:THRESHOLD, kkt:BOUND, own:NAME[:NUMBER], changed[:THRESHOLD], \
+                     own_pull:NAME[:NUMBER], none";
 
 /// The filters of a table. Nothing is on by default.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -33,6 +34,11 @@ pub struct Filters {
     pub significant: Option<f64>,
     /// A filter of the worker program decides which keys are pushed; the sender keeps the others.
     pub own: Option<OwnFilter>,
+    /// Of a key list that the worker has pulled before, an answer tells only the keys whose values differ by
+    /// more than this from what the worker has of them. With 0 nothing is lost.
+    pub changed: Option<f64>,
+    /// A filter of the server program decides what of such an answer is told.
+    pub own_pull: Option<OwnFilter>,
 }
 
 /// How pushed numbers are rounded.
@@ -97,6 +103,18 @@ impl Filters {
         self.significant.is_some() || self.own.is_some()
     }
 
+    /// Whether shards and workers remember answers to pulls, so that later ones tell what has changed.
+    #[must_use]
+    pub fn remember_answers(&self) -> bool {
+        self.changed.is_some() || self.own_pull.is_some()
+    }
+
+    /// Whether an answer may differ from what the servers hold.
+    #[must_use]
+    pub fn change_answers(&self) -> bool {
+        self.own_pull.is_some() || self.changed.is_some_and(|threshold| threshold > 0.0)
+    }
+
     /// Every bit that a frame of the table may carry.
     #[must_use]
     pub fn flags(&self) -> FilterFlags {
@@ -120,13 +138,23 @@ impl Filters {
     /// # Errors
     /// Names the table, the filter and the reason.
     pub fn check(&self, table: &TableSpec) -> Result<(), FiltersError> {
-        let unfit = |filter, reason: &str| {
-            Err(FiltersError::Unfit { table: table.name.clone(), filter, reason: reason.to_owned() })
+        let unfit = |(filter, reason): (&'static str, String)| FiltersError::Unfit {
+            table: table.name.clone(),
+            filter,
+            reason,
         };
+        self.check_rounding(table)
+            .and_then(|()| self.check_holding(table))
+            .and_then(|()| self.check_pulls(table))
+            .map_err(unfit)
+    }
+
+    /// Those that change pushed numbers or drop them.
+    fn check_rounding(&self, table: &TableSpec) -> Result<(), (&'static str, String)> {
         let assigns = matches!(table.update, UpdateFunction::Assign);
         if let Some(quantize) = self.quantize {
             if table.dtype != DType::F32 {
-                return unfit(quantize.name(), &format!("it rounds f32, the table holds {}", table.dtype));
+                return Err((quantize.name(), format!("it rounds f32, the table holds {}", table.dtype)));
             }
             if assigns {
                 return unfit(
@@ -135,36 +163,74 @@ impl Filters {
                 );
             }
         }
-        if let Some(threshold) = self.significant {
-            if !(threshold >= 0.0 && threshold.is_finite()) {
-                return unfit("significant", &format!("the threshold {threshold} is no number of 0 or more"));
-            }
-            if table.dtype == DType::Bf16 {
-                return unfit("significant", "sums of what is held back would be rounded to bf16 each time: use f32");
-            }
-        }
-        if self.own.is_some() && !matches!(table.dtype, DType::F32 | DType::F64) {
-            return unfit("own", &format!("it is given f32 or f64, the table holds {}", table.dtype));
-        }
-        let holding = if self.own.is_some() { "own" } else { "significant" };
-        if self.hold_back() && assigns {
-            return unfit(holding, "what is held back is added to a later push, but pushes are assigned");
-        }
         let solves_blocks = matches!(table.update, UpdateFunction::BlockProx(_));
-        if self.hold_back() && solves_blocks {
-            return unfit(
-                holding,
-                "a step on a block needs the gradients of all its keys; dbpg has a filter of its own",
-            );
-        }
         match self.random_skip {
             Some(share) if !(share > 0.0 && share < 1.0) => {
-                unfit("random_skip", &format!("the share {share} is not between 0 and 1"))
+                Err(("random_skip", format!("the share {share} is not between 0 and 1")))
             }
             Some(_) if solves_blocks => unfit("random_skip", "a step on a block needs the gradients of all its keys"),
             Some(_) if assigns => unfit("random_skip", "a key that is skipped would be assigned zero"),
             _ => Ok(()),
         }
+    }
+
+    /// Those that hold keys of pushes back.
+    fn check_holding(&self, table: &TableSpec) -> Result<(), (&'static str, String)> {
+        if let Some(threshold) = self.significant {
+            check_threshold("significant", threshold)?;
+            if table.dtype == DType::Bf16 {
+                return unfit("significant", "sums of what is held back would be rounded to bf16 each time: use f32");
+            }
+        }
+        if self.own.is_some() {
+            check_own("own", table.dtype)?;
+        }
+        let holding = if self.own.is_some() { "own" } else { "significant" };
+        match table.update {
+            UpdateFunction::Assign if self.hold_back() => {
+                unfit(holding, "what is held back is added to a later push, but pushes are assigned")
+            }
+            UpdateFunction::BlockProx(_) if self.hold_back() => {
+                unfit(holding, "a step on a block needs the gradients of all its keys; dbpg has a filter of its own")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Those that leave out what a worker has of an answer.
+    fn check_pulls(&self, table: &TableSpec) -> Result<(), (&'static str, String)> {
+        if !self.remember_answers() {
+            return Ok(());
+        }
+        let filter = if self.own_pull.is_some() { "own_pull" } else { "changed" };
+        if let Some(threshold) = self.changed {
+            check_threshold("changed", threshold)?;
+        }
+        if self.own_pull.is_some() {
+            check_own("own_pull", table.dtype)?;
+        }
+        if table.layout == Layout::Dense {
+            return unfit(
+                filter,
+                "answers are told apart by their key lists, which a dense table has not: make it sparse",
+            );
+        }
+        if !self.key_cache || !self.nonzero {
+            return unfit(
+                filter,
+                "answers are known by kept key lists, and zeros stand for what has not changed: name key_cache and nonzero beside it",
+            );
+        }
+        if self.change_answers() && table.consistency == Consistency::Sequential {
+            return unfit(
+                filter,
+                "answers of a sequential table depend on the data alone, but what a worker has of them on chance: use changed, without a threshold",
+            );
+        }
+        if self.change_answers() && matches!(table.update, UpdateFunction::BlockProx(_)) {
+            return unfit(filter, "a step on a block needs exact weights: use changed, without a threshold");
+        }
+        Ok(())
     }
 
     fn switch_on(&mut self, name: &str) -> Result<(), FiltersError> {
@@ -186,12 +252,38 @@ impl Filters {
                 let threshold = threshold.parse().map_err(|_| FiltersError::Unknown(name.to_owned()))?;
                 return self.significant.replace(threshold).map_or(Ok(()), |_| Err(twice("significant")));
             }
+            ("changed", threshold) => {
+                let threshold = threshold.unwrap_or("0").parse().map_err(|_| FiltersError::Unknown(name.to_owned()))?;
+                return self.changed.replace(threshold).map_or(Ok(()), |_| Err(twice("changed")));
+            }
+            ("own_pull", Some(own)) => {
+                let own = OwnFilter::parse("own", Some(own)).ok_or_else(|| FiltersError::Unknown(name.to_owned()))?;
+                return self.own_pull.replace(own).map_or(Ok(()), |_| Err(twice("own_pull")));
+            }
             _ => {
                 let own = OwnFilter::parse(kind, argument).ok_or_else(|| FiltersError::Unknown(name.to_owned()))?;
                 return self.own.replace(own).map_or(Ok(()), |_| Err(twice("another filter of the program")));
             }
         };
         self.quantize.replace(quantize).map_or(Ok(()), |other| Err(twice(other.name())))
+    }
+}
+
+fn unfit(filter: &'static str, reason: &str) -> Result<(), (&'static str, String)> {
+    Err((filter, reason.to_owned()))
+}
+
+fn check_threshold(filter: &'static str, threshold: f64) -> Result<(), (&'static str, String)> {
+    match threshold >= 0.0 && threshold.is_finite() {
+        true => Ok(()),
+        false => Err((filter, format!("the threshold {threshold} is no number of 0 or more"))),
+    }
+}
+
+fn check_own(filter: &'static str, dtype: DType) -> Result<(), (&'static str, String)> {
+    match dtype {
+        DType::F32 | DType::F64 => Ok(()),
+        _ => Err((filter, format!("it is given f32 or f64, the table holds {dtype}"))),
     }
 }
 
@@ -235,108 +327,14 @@ impl fmt::Display for Filters {
         names.extend(self.significant.map(|threshold| format!("significant:{threshold}")));
         names.extend(self.quantize.map(|quantize| quantize.name().to_owned()));
         names.extend(self.random_skip.map(|share| format!("random_skip:{share}")));
+        names.extend(self.own_pull.map(|own| own.spelled("own_pull")));
+        names.extend(self.changed.map(|threshold| match threshold {
+            0.0 => "changed".to_owned(),
+            threshold => format!("changed:{threshold}"),
+        }));
         if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(",")) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::table_spec::{BlockProx, Consistency, Layout};
-    use super::*;
-    use crate::id::TableId;
-
-    fn table(dtype: DType, update: UpdateFunction) -> TableSpec {
-        TableSpec {
-            id: TableId(0),
-            name: "weights".to_owned(),
-            dtype,
-            width: 1,
-            key_end: 100,
-            layout: Layout::Sparse,
-            update,
-            consistency: Consistency::Eventual,
-            filters: Filters::default(),
-        }
-    }
-
-    #[test]
-    fn what_is_displayed_can_be_typed_in_any_order() {
-        for text in [
-            "none",
-            "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1",
-            "bf16",
-            "fixed_point:16",
-            "kkt:0.5,significant:0.25,bf16",
-            "own:mine",
-            "own:mine:-3",
-            "significant:0",
-        ] {
-            assert_eq!(text.parse::<Filters>().expect("good names").to_string(), text);
-        }
-        let typed: Filters =
-            "snappy, random_skip:0.1, fixed_point:8,nonzero ,pack_keys,key_cache".parse().expect("good names");
-        assert_eq!(typed.to_string(), "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1");
-    }
-
-    #[test]
-    fn a_bad_name_is_told_the_good_ones() {
-        for name in [
-            "gzip",
-            "",
-            "fixed_point",
-            "fixed_point:9",
-            "bf16:1",
-            "random_skip",
-            "random_skip:x",
-            "snappy,none",
-            "significant",
-            "significant:x",
-            "kkt",
-            "kkt:x",
-            "own",
-            "own:",
-            "own:a b",
-            "own:a:x",
-            "own:a_name_that_is_far_too_long_for_one",
-        ] {
-            let message = name.parse::<Filters>().expect_err(name).to_string();
-            assert!(message.starts_with("unknown filter `") && message.contains(NAMES), "{message}");
-        }
-        let message = "bf16,fixed_point:8".parse::<Filters>().expect_err("both round").to_string();
-        assert_eq!(message, "filter `fixed_point:8` cannot stand beside `bf16`: name one of them, once");
-        assert!("snappy,snappy".parse::<Filters>().is_err());
-    }
-
-    #[test]
-    fn filters_that_do_not_go_with_their_table_say_why() {
-        let check = |text: &str, dtype, update| {
-            let filters: Filters = text.parse().expect("good names");
-            filters.check(&table(dtype, update)).map_err(|error| error.to_string())
-        };
-        let all = "key_cache,pack_keys,nonzero,snappy,fixed_point:8,random_skip:0.1";
-        assert_eq!(check(all, DType::F32, UpdateFunction::Sum), Ok(()));
-        assert_eq!(check("key_cache,pack_keys,nonzero,snappy", DType::I64, UpdateFunction::Assign), Ok(()));
-        let of_doubles = check("bf16", DType::F64, UpdateFunction::Sum);
-        assert_eq!(of_doubles, Err("table `weights`: filter bf16: it rounds f32, the table holds f64".to_owned()));
-        assert!(check("fixed_point:16", DType::F32, UpdateFunction::Assign).is_err());
-        assert!(check("random_skip:0.5", DType::F32, UpdateFunction::Assign).is_err());
-        assert!(check("significant:0.5", DType::F32, UpdateFunction::Assign).is_err());
-        assert!(check("kkt:0.5", DType::F64, UpdateFunction::Assign).is_err());
-        let blocks = UpdateFunction::BlockProx(BlockProx { l1: 1.0, l2: 0.0 });
-        for filters in ["kkt:0.5", "significant:0.5", "random_skip:0.5"] {
-            assert!(check(filters, DType::F64, blocks).is_err(), "{filters}");
-        }
-        assert!(check("own:mine", DType::I64, UpdateFunction::Sum).is_err());
-        assert!(check("significant:0.5", DType::Bf16, UpdateFunction::Sum).is_err());
-        assert_eq!(check("significant:3", DType::I64, UpdateFunction::Sum), Ok(()));
-        for threshold in ["-1", "NaN", "inf"] {
-            assert!(
-                check(&format!("significant:{threshold}"), DType::F32, UpdateFunction::Sum).is_err(),
-                "{threshold}"
-            );
-        }
-        for share in ["0", "1", "-0.5", "NaN", "inf"] {
-            assert!(check(&format!("random_skip:{share}"), DType::F32, UpdateFunction::Sum).is_err(), "{share}");
-        }
-    }
-}
+mod tests;

@@ -107,7 +107,8 @@ pub struct Header {
     pub range: KeyRange,
     /// Number of keys (of the range, when dense).
     pub key_count: u32,
-    /// End of time: number of slices of this time that were sent to this shard.
+    /// End of time: number of slices of this time that were sent to this shard. Pull: the lower half of the number
+    /// of the answer that the worker has of the key list, zero without one.
     pub slice_count: u32,
     /// Bytes of the key block, a multiple of eight.
     pub key_bytes: u32,
@@ -117,11 +118,33 @@ pub struct Header {
     pub dependency_count: u16,
     /// Which filters were applied, one bit each.
     pub filter_flags: FilterFlags,
-    /// Digest of the key list (key_cache), zero without one.
+    /// Digest of the key list (key_cache), zero without one. Pull reply: see [`AnswerNumbers`].
     pub digest: u128,
 }
 
+/// How a shard that remembers its answers to pulls calls one of them. A shard numbers them anew at each start;
+/// zero is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AnswerNumbers {
+    /// The answer's own number; zero when the shard does not remember it.
+    pub own: u64,
+    /// The answer with which the values have to be combined by exclusive or, bit by bit, so that zeros are what has
+    /// not changed since. Zero when they are whole.
+    pub base: u64,
+}
+
 impl Header {
+    /// Of a pull reply.
+    #[must_use]
+    pub fn answer_numbers(&self) -> AnswerNumbers {
+        AnswerNumbers { own: self.digest as u64, base: (self.digest >> 64) as u64 }
+    }
+
+    /// As [`answer_numbers`](Self::answer_numbers) reads them.
+    pub fn set_answer_numbers(&mut self, numbers: AnswerNumbers) {
+        self.digest = u128::from(numbers.base) << 64 | u128::from(numbers.own);
+    }
+
     /// A header of this kind from this node, everything else zero.
     #[must_use]
     pub fn new(kind: Kind, source: NodeId) -> Header {

@@ -40,7 +40,7 @@ pub use error::WireError;
 pub use filter_flags::FilterFlags;
 pub use filters::{Filters, FiltersError, FixedPointBits, Quantize};
 pub use frame::{Body, RxFrame, Target, TxFrame};
-pub use header::{Flags, Header, Kind, Status};
+pub use header::{AnswerNumbers, Flags, Header, Kind, Status};
 pub use own_filter::OwnFilter;
 pub use pieces::Pieces;
 pub use raw_header::{HEADER_BYTES, MAGIC, PROTOCOL_VERSION, RawHeader};

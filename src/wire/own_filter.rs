@@ -1,4 +1,4 @@
-//! A filter of the user's own, as a table declares it.
+//! A filter of the user's own, of pushes or of pulls, as a table declares it.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// Most bytes of a filter's name.
 const NAME_BYTES: usize = 24;
 
-/// A filter that the worker program has registered, by its name.
+/// A filter that the worker program, or for pulls the server program, has registered, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OwnFilter {
     name: [u8; NAME_BYTES],
@@ -34,6 +34,15 @@ impl OwnFilter {
         std::str::from_utf8(&self.name[..length]).unwrap_or_default()
     }
 
+    /// `KIND:NAME`, or `KIND:NAME:NUMBER`.
+    #[must_use]
+    pub fn spelled(&self, kind: &str) -> String {
+        match (self.name(), self.argument) {
+            (name, 0.0) => format!("{kind}:{name}"),
+            (name, argument) => format!("{kind}:{name}:{argument}"),
+        }
+    }
+
     /// Reads `kkt:NUMBER`, `own:NAME` or `own:NAME:NUMBER`.
     pub(super) fn parse(kind: &str, argument: Option<&str>) -> Option<OwnFilter> {
         match (kind, argument?) {
@@ -51,8 +60,7 @@ impl fmt::Display for OwnFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.name(), self.argument) {
             ("kkt", argument) => write!(f, "kkt:{argument}"),
-            (name, 0.0) => write!(f, "own:{name}"),
-            (name, argument) => write!(f, "own:{name}:{argument}"),
+            _ => f.write_str(&self.spelled("own")),
         }
     }
 }

@@ -52,6 +52,7 @@ impl Job {
             placement: parashard::node::Placement::default(),
             functions: parashard::node::Functions::default(),
             push_filters: parashard::node::PushFilters::default(),
+            pull_filters: parashard::node::PullFilters::default(),
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },

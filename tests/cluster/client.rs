@@ -1,12 +1,13 @@
 //! The public client API, as a program of another crate uses it. Scheduler and servers run in
 //! threads of this process, over real connections.
 
+use parashard::cli::Extensions;
 use parashard::client::{Bf16, ClientError, Cluster, KeyList, NoWork, Shutdown};
 use parashard::id::{JobId, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Adagrad, Cast, Consistency, DType, Filters, Functions, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig,
-    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
+    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig, SchedulerPlan,
+    SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -23,11 +24,11 @@ const SHARDS: u8 = 2;
 
 impl Job {
     pub(crate) fn start(tables: Vec<TableSpec>, servers: u32, workers: u32) -> Job {
-        Job::start_with(tables, servers, workers, Functions::default())
+        Job::start_with(tables, servers, workers, Extensions::default())
     }
 
-    /// With functions on the servers.
-    pub(crate) fn start_with(tables: Vec<TableSpec>, servers: u32, workers: u32, functions: Functions) -> Job {
+    /// With functions and filters of the program's own.
+    pub(crate) fn start_with(tables: Vec<TableSpec>, servers: u32, workers: u32, own: Extensions) -> Job {
         let mut config = NodeConfig {
             job: JobId(0xc0ffee),
             secret: Secret::from_hex(&"5a".repeat(32)).expect("a secret"),
@@ -39,8 +40,9 @@ impl Job {
             key_cache_bytes: 1 << 20,
             links: LinkSettings::default(),
             placement: parashard::node::Placement::default(),
-            functions,
-            push_filters: parashard::client::PushFilters::default(),
+            functions: own.functions,
+            push_filters: own.push_filters,
+            pull_filters: own.pull_filters,
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {
@@ -58,6 +60,14 @@ impl Job {
             std::thread::spawn(move || run_server(&config, rank, SHARDS).expect("serves"))
         };
         Job { servers: (0..servers).map(serve).collect(), config, scheduler }
+    }
+
+    /// Runs `work` as the only worker of a job that comes to nothing; gives its exit code and what `work` gave.
+    pub(crate) fn end_of<T>(self, work: impl FnOnce(&NodeConfig) -> T) -> (u8, T) {
+        let outcome = work(&self.config);
+        let exit_code = self.scheduler.join().expect("no panic").shutdown.exit_code;
+        self.servers.into_iter().for_each(|server| drop(server.join().expect("no panic")));
+        (exit_code, outcome)
     }
 
     /// Runs `work` as each worker in a thread of its own, and the job to its end.

@@ -38,6 +38,7 @@ fn lossless_filters_servers_and_simd_do_not_change_a_byte_of_the_model() {
         ("snappy", "3", "1", Some("scalar")),
         ("key_cache,pack_keys,nonzero,snappy", "4", "2", None),
         ("key_cache,pack_keys,nonzero,snappy", "1", "1", Some("scalar")),
+        ("key_cache,nonzero,changed", "2", "2", None),
     ] {
         let (model, bytes) = train(&scratch, servers, shards, simd, &["--filters", filters]);
         assert!(model == reference, "{filters}, {servers}x{shards}, SIMD {simd:?}");

@@ -4,6 +4,7 @@
 mod example;
 
 use super::client::{Job, keys, table};
+use parashard::cli::Extensions;
 use parashard::client::{Answers, CallFunction, CallRun, ClientError, Norms, Numbers, RowBlock};
 use parashard::keyspace::KeyRange;
 use parashard::node::{Consistency, DType, Functions, TableSpec};
@@ -40,10 +41,10 @@ impl CallRun for Adding {
     }
 }
 
-fn functions() -> Functions {
-    let mut functions = Functions::default();
-    functions.register_call("add", Box::new(Add)).expect("a new name");
-    functions
+fn own() -> Extensions {
+    let mut own = Extensions::default();
+    own.functions.register_call("add", Box::new(Add)).expect("a new name");
+    own
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn the_example_runs_and_a_server_without_its_functions_ends_the_job() {
 #[test]
 fn operations_of_all_kinds_follow_each_other() {
     let tables = vec![table(0, "eventual", DType::F64), table(1, "other", DType::F64)];
-    Job::start_with(tables, 2, 1, functions()).run(1, |cluster| {
+    Job::start_with(tables, 2, 1, own()).run(1, |cluster| {
         let (table, other) =
             (cluster.table::<f64>("eventual").expect("a table"), cluster.table::<f64>("other").expect("a table"));
         let keys = keys(7);
@@ -87,7 +88,7 @@ fn operations_of_all_kinds_follow_each_other() {
 #[test]
 fn a_call_in_a_step_sees_the_steps_before() {
     let spec = TableSpec { consistency: Consistency::Sequential, ..table(0, "steps", DType::F64) };
-    Job::start_with(vec![spec], 1, 2, functions()).run(2, |cluster| {
+    Job::start_with(vec![spec], 1, 2, own()).run(2, |cluster| {
         let table = cluster.table::<f64>("steps").expect("a table");
         let keys = keys(10);
         for step in 0..5 {
@@ -103,7 +104,7 @@ fn a_call_in_a_step_sees_the_steps_before() {
 
 #[test]
 fn outcomes_are_taken_without_waiting_and_by_callbacks_that_go_on() {
-    Job::start_with(vec![table(0, "eventual", DType::F64)], 1, 1, functions()).run(1, |cluster| {
+    Job::start_with(vec![table(0, "eventual", DType::F64)], 1, 1, own()).run(1, |cluster| {
         let table = std::sync::Arc::new(cluster.table::<f64>("eventual").expect("a table"));
         let keys = keys(5);
         let mut pushed = table.push(&keys, vec![1.0; keys.len()]).expect("fits");
@@ -153,7 +154,7 @@ fn callbacks_are_told_of_the_end_of_the_job() {
         vec![TableSpec { consistency: Consistency::Sequential, ..table(0, "steps", DType::F64) }],
         1,
         1,
-        functions(),
+        own(),
     )
     .run(1, |cluster| {
         let table = cluster.table::<f64>("steps").expect("a table");

@@ -114,6 +114,7 @@ fn a_worker_whose_thread_panics_leaves_its_work_to_another() {
         placement: Placement::default(),
         functions: Functions::default(),
         push_filters: parashard::client::PushFilters::default(),
+        pull_filters: parashard::client::PullFilters::default(),
     };
     let job = InProcessJob { config, servers: 1, shards: 2, workers: WORKERS, targets: Vec::new() };
     let scheduler = |config: &NodeConfig, listening: &parashard::launch::Listening| {

@@ -17,6 +17,7 @@ mod in_process;
 mod in_process_loss;
 mod link;
 mod outcome;
+mod own_filters;
 mod proxy;
 mod rows;
 mod scratch;

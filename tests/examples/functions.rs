@@ -2,7 +2,7 @@
 //! servers apply to what workers push, and a call that halves every weight and answers with the largest.
 //!
 //! `cargo run --release --example functions`. A server program of many machines registers in the same way and
-//! hands its functions to `parashard::cli::run_with`, or in `NodeConfig::functions` to `parashard::node::run_server`.
+//! hands its functions to `parashard::cli::run_with` in `Extensions`, or in `NodeConfig::functions` to `parashard::node::run_server`.
 
 use parashard::client::{CallFunction, CallRun, Cluster, KeyList, NoWork, Numbers, RowBlock, UpdateStep};
 use parashard::error::{ExitCode, Failure};
@@ -149,6 +149,7 @@ pub(crate) fn run(functions: Functions) -> Result<u8, Failure> {
         placement: Placement::default(),
         functions,
         push_filters: parashard::client::PushFilters::default(),
+        pull_filters: parashard::client::PullFilters::default(),
     };
     let job = InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() };
     Ok(run_in_process(&job, Roles { scheduler: Box::new(schedule), worker: work })?)

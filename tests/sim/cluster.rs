@@ -102,6 +102,7 @@ impl Cluster {
         let identity = identity(shard, incarnation);
         let mut machine = Server::new(self.now, identity, address, host, "scheduler", Arc::clone(&self.pool));
         machine.limit_key_cache(self.plan.key_cache_bytes);
+        machine.limit_sent(self.plan.sent_bytes);
         let mut driver = on(&self.network, &self.pool, self.now, shard, incarnation, machine);
         driver.transport_mut().answers_early = self.plan.answers_early;
         driver.flush(self.now);
@@ -113,6 +114,7 @@ impl Cluster {
         let node = NodeId::worker(writer.0);
         let mut machine =
             Worker::new(self.now, identity(node, 1), "host".to_owned(), "scheduler", Arc::clone(&self.pool));
+        machine.limit_pulled(self.plan.pulled_bytes);
         // Of most seeds: in the others answers travel with their replies alone.
         if !self.plan.seed.is_multiple_of(5) {
             machine.land_in(&self.landing_pool, 1);

@@ -203,7 +203,9 @@ impl Program {
         let may_begin = (is_free || self.keeps_the_rest) && ahead < 2 && worker.may_pull_ahead(TABLE, ahead);
         if let Some(held) = next.filter(|_| may_begin) {
             let (unit, line, name) = (held.unit, held.next, worker.reserve(3));
-            worker.pull(now, &Request { ahead, ..request(&keys(line), name.0) }).expect("a right pull");
+            // Always of all keys, so that a later answer may tell what has changed.
+            let all: Vec<u64> = (0..KEYS).collect();
+            worker.pull(now, &Request { ahead, ..request(&all, name.0) }).expect("a right pull");
             (held.is_begun, held.next) = (true, line + 1);
             self.in_flight.push_back(InFlight { unit, line, name });
         }

@@ -54,6 +54,7 @@ impl Job {
     fn start(seed: u64, consistency: Consistency, faults: SimFaults) -> Job {
         let (network, pool) = (SimNetwork::new(seed, faults), Pool::unbounded());
         let shards = [NodeId::server(0, 0), NodeId::server(1, 0)];
+        let (filtered, changed) = (tells_changes(seed), tells_changes(seed).then_some(0.0));
         let spec = TableSpec {
             id: TABLE,
             name: "sums".to_owned(),
@@ -63,7 +64,7 @@ impl Job {
             layout: Layout::Sparse,
             update: UpdateFunction::Sum,
             consistency,
-            filters: Filters::default(),
+            filters: Filters { key_cache: filtered, nonzero: filtered, changed, ..Filters::default() },
         };
         let progress = Arc::default();
         let work = pool_of_work(consistency, WORKERS, &progress);
@@ -161,6 +162,11 @@ impl Job {
     }
 }
 
+/// Whether answers tell only what has changed.
+fn tells_changes(seed: u64) -> bool {
+    seed % 3 == 1
+}
+
 /// What may happen to a job beside its crashes.
 #[derive(Clone)]
 struct Conditions {
@@ -190,6 +196,8 @@ fn run(seed: u64, consistency: Consistency, crashes: &[(u32, u64)], conditions: 
         job.workers.values_mut().for_each(|node| node.program.keeps_the_rest = conditions.keeps_the_rest);
         job.step(now);
         if job.is_over {
+            let changes = job.workers.values().map(|node| node.driver.machine().traffic().changes_pulled);
+            assert_eq!(changes.sum::<u64>() > 0, tells_changes(seed), "seed {seed} {consistency}");
             return job;
         }
         now = now.after(Duration::from_micros(200));

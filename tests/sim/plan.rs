@@ -7,7 +7,7 @@ use crate::number;
 use parashard::id::{Nanos, NodeId, TableId, WriterId};
 use parashard::keyspace::KeyRange;
 use parashard::transport::sim::{Cut, Pause, SimFaults, SimRandom};
-use parashard::wire::{Consistency, DType, Filters, Layout, TableSpec, UpdateFunction};
+use parashard::wire::{Consistency, DType, Filters, Layout, OwnFilter, TableSpec, UpdateFunction};
 use std::time::Duration;
 
 /// Keys of a sparse table that the work touches, at even distances.
@@ -53,6 +53,9 @@ pub(crate) struct Plan {
     pub(crate) answers_early: bool,
     /// What each shard may keep of key lists: nothing, one or two, all.
     pub(crate) key_cache_bytes: usize,
+    /// What each shard may remember of answers, and each worker.
+    pub(crate) sent_bytes: usize,
+    pub(crate) pulled_bytes: usize,
 }
 
 /// What one push or pull is about.
@@ -84,15 +87,22 @@ impl Plan {
         let shards = Plan::shards(servers, shards);
         let nodes: Vec<NodeId> = shards.iter().copied().chain((0..workers).map(NodeId::worker)).collect();
         let slow = random.happens(0.3).then(|| NodeId::worker(random.below(u64::from(workers)) as u32));
+        let mut tables = tables(&mut random);
+        // Chance of their own: what else a seed means stays.
+        let mut filtering = SimRandom::new(seed ^ 0x5167_1f1c);
+        hold_back(&mut tables, &mut filtering);
+        let mut room = || [0, 2000, 8000, 1 << 30, 1 << 30, 1 << 30][filtering.below(6) as usize];
         Plan {
             seed,
-            tables: tables(&mut random),
+            tables,
             units: random.below(16),
             eager: random.happens(0.3),
             think_max: random.duration(Duration::from_micros(500), Duration::from_millis(12)),
             begins_with_task: random.happens(0.3),
             delays: delays(&mut random),
             answers_early: false,
+            sent_bytes: room(),
+            pulled_bytes: room(),
             key_cache_bytes: [0, 2000, 8000, 1 << 30, 1 << 30][random.below(5) as usize],
             faults: faults(&mut random, &nodes),
             shards,
@@ -109,6 +119,24 @@ impl Plan {
     /// The same work while nothing goes wrong.
     pub(crate) fn without_faults(self) -> Plan {
         Plan { faults: SimFaults::none(), slow: None, ..self }
+    }
+
+    /// The same work on tables of one rule and type, with filters that lose nothing on the way.
+    pub(crate) fn with_rule(mut self, consistency: Consistency, dtype: DType) -> Plan {
+        for table in &mut self.tables {
+            (table.consistency, table.dtype) = (consistency, dtype);
+            let changed = table.filters.changed.map(|_| 0.0);
+            table.filters = Filters { significant: None, own: None, changed, ..table.filters };
+        }
+        self
+    }
+
+    /// How much less than what was pushed an answer may hold in each number: what filters of all workers
+    /// hold back, and what shards do not tell.
+    pub(crate) fn slack(&self, table: usize) -> i64 {
+        let Filters { significant, own, changed, .. } = self.tables[table].filters;
+        let held = significant.unwrap_or_default().max(own.map_or(0.0, |own| own.argument));
+        (held * f64::from(self.workers) + changed.unwrap_or_default()) as i64
     }
 
     fn shards(servers: u32, shards: u8) -> Vec<NodeId> {
@@ -234,6 +262,25 @@ fn filters(random: &mut SimRandom) -> Filters {
         nonzero: random.happens(0.5),
         snappy: random.happens(0.3),
         ..Filters::default()
+    }
+}
+
+/// Filters that hold values back where the oracle knows how far off they may be: by whole numbers that are small
+/// beside what is pushed later.
+fn hold_back(tables: &mut [TableSpec], random: &mut SimRandom) {
+    for table in tables {
+        let is_exact = table.consistency == Consistency::Sequential;
+        let mut most = |share: f64| random.happens(share).then(|| random.below(if is_exact { 1 } else { 4 }) as f64);
+        let (changed, significant, kkt) = (most(0.6), most(0.3), most(0.2));
+        let filters = &mut table.filters;
+        if table.layout == Layout::Sparse && changed.is_some() {
+            *filters = Filters { key_cache: true, nonzero: true, changed, ..*filters };
+        }
+        if !is_exact {
+            filters.significant = significant.map(|most| 2.0 * most);
+            let takes_own = matches!(table.dtype, DType::F32 | DType::F64);
+            filters.own = kkt.filter(|_| takes_own).and_then(|most| OwnFilter::new("kkt", 2.0 * most));
+        }
     }
 }
 

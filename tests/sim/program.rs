@@ -99,7 +99,10 @@ impl Program {
     /// Whether nothing is left to do and everything is answered.
     pub(crate) fn is_idle(&self, worker: &Worker) -> bool {
         let scripts_done = self.scripts.iter().all(|script| script.done);
-        self.no_more_units && self.unit.is_none() && scripts_done && self.open.is_empty() && worker.is_settled()
+        // What filters hold back arrives when a table is finished.
+        let is_finished = |table: &usize| worker.is_finished(TableId(*table as u16));
+        let all_finished = scripts_done && self.eventual.iter().all(is_finished);
+        self.no_more_units && self.unit.is_none() && all_finished && self.open.is_empty() && worker.is_settled()
     }
 
     pub(crate) fn on_event(&mut self, now: Nanos, event: WorkerEvent) {
@@ -243,6 +246,7 @@ impl Program {
             let request = request(id, &push.part, &after);
             let values = number::encode(plan.tables[table].dtype, &push.numbers);
             let timestamp = worker.push(now, &request, values).expect("a right push");
+            oracle.held_back += u64::from(worker.kept(id).1 > 0);
             let part = push.part.clone();
             self.open.push(Open { timestamp, table, part, what: What::StepPush, of_unit: false, followed: false });
             self.scripts[index].pushed += 1;
@@ -332,6 +336,7 @@ impl Program {
         oracle.sent(table, &part, number);
         let request = request(spec.id, &part, &after);
         let timestamp = worker.push(now, &request, number::encode(spec.dtype, &numbers)).expect("a right push");
+        oracle.held_back += u64::from(worker.kept(spec.id).1 > 0);
         self.open.push(Open { timestamp, table, part, what: What::Push(number), of_unit: true, followed: false });
     }
 

@@ -19,9 +19,7 @@ fn the_cluster_and_its_faults_do_not_change_a_bit_of_a_sequential_job() {
     for seed in 500..508 {
         let mut plan = Plan::of(seed);
         (plan.workers, plan.units) = (3, 0);
-        for table in &mut plan.tables {
-            (table.consistency, table.dtype) = (Consistency::Sequential, DType::F32);
-        }
+        let plan = plan.with_rule(Consistency::Sequential, DType::F32);
         let quiet = plan.clone().without_faults();
         let expected = outcome(&quiet.clone().with_cluster(1, 1));
         assert!(expected.iter().any(|rows| rows.values().flatten().any(|&bits| bits != 0)), "seed {seed} does nothing");

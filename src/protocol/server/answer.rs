@@ -3,9 +3,9 @@
 use super::Server;
 use super::arrived::Arrived;
 use crate::id::NodeId;
-use crate::memory::TxBuf;
+use crate::memory::{Block, TxBuf};
 use crate::protocol::machine::Output;
-use crate::wire::{Header, Kind, Pieces, RxFrame, Status, Target, TxFrame};
+use crate::wire::{AnswerNumbers, FilterFlags, Header, Kind, Pieces, RxFrame, Status, Target, TxFrame};
 
 impl Server {
     /// Answers a request with a bare status.
@@ -15,17 +15,36 @@ impl Server {
     }
 
     /// Answers a pull with its values.
-    pub(super) fn reply_values(&mut self, index: usize, pull: &Arrived, values: Pieces) {
+    pub(super) fn reply_values(&mut self, index: usize, pull: &Arrived, values: Pieces, numbers: AnswerNumbers) {
+        let chain = &mut self.tables[index].filters.values;
+        let packed = values.as_one().and_then(|values| chain.encode(&self.pool, values));
+        self.reply_packed(pull, packed, values, numbers);
+    }
+
+    /// Answers a pull with the difference to the answer that `numbers` names.
+    pub(super) fn reply_difference(&mut self, index: usize, pull: &Arrived, block: Block, numbers: AnswerNumbers) {
+        let packed = self.tables[index].filters.values.encode_difference(&self.pool, &block);
+        self.reply_packed(pull, packed, block.freeze().into(), numbers);
+    }
+
+    /// Answers a pull with what filters have packed, or with what they have not.
+    fn reply_packed(
+        &mut self,
+        pull: &Arrived,
+        packed: Option<(Block, FilterFlags)>,
+        plain: Pieces,
+        numbers: AnswerNumbers,
+    ) {
         let (to, request) = (pull.from, pull.header());
         let mut header = self.reply_header(request, Status::Ok);
         header.key_count = request.key_count;
-        let chain = &mut self.tables[index].filters.values;
-        let values = match values.as_one().and_then(|values| chain.encode(&self.pool, values)) {
+        header.set_answer_numbers(numbers);
+        let values = match packed {
             Some((packed, flags)) => {
                 header.filter_flags = header.filter_flags | flags;
                 packed.freeze().into()
             }
-            None => values,
+            None => plain,
         };
         header.value_bytes = values.bytes() as u32;
         let frame = TxFrame { target: pull.frame().target, ..TxFrame::with_values(header, values) };

@@ -1,5 +1,6 @@
 //! What the scheduler says to a shard.
 
+use super::pull_filter::AnswerFilter;
 use super::step::Step;
 use super::{Server, ServerEvent, TableState};
 use crate::clock::RangeClock;
@@ -9,7 +10,7 @@ use crate::id::Nanos;
 use crate::keyspace::Partition;
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
-use crate::store::{StoreError, Table};
+use crate::store::Table;
 use crate::wire::{Consistency, ControlMessage, JobConfig, RxFrame, Shutdown, TableSpec, Task, TaskReply};
 
 impl Server {
@@ -53,7 +54,7 @@ impl Server {
         }
     }
 
-    fn open_table(&self, spec: &TableSpec, job: &JobConfig) -> Result<TableState, StoreError> {
+    fn open_table(&self, spec: &TableSpec, job: &JobConfig) -> Result<TableState, String> {
         let owned = self.partition.owned_by(self.identity.node, spec.key_end);
         let clock_bytes_max = self.clock_bytes_max / job.tables.len().max(1);
         let clock_bytes = RangeClock::bytes_at_rest(&owned, self.writers);
@@ -63,12 +64,14 @@ impl Server {
                 "the clock of {writers} workers and {ranges} key ranges takes {clock_bytes} bytes in one shard, limit \
                  {clock_bytes_max}, a table's share: use fewer workers or tables"
             );
-            return Err(StoreError::Declaration { table: spec.name.clone(), reason });
+            return Err(format!("table `{}`: {reason}", spec.name));
         }
         Ok(TableState {
             spec: spec.clone(),
-            table: Table::with_functions(spec, &owned, &self.pool, &self.functions)?,
+            table: Table::with_functions(spec, &owned, &self.pool, &self.functions)
+                .map_err(|error| error.to_string())?,
             filters: filter::Chain::new(&spec.filters, spec.dtype),
+            answer_filter: AnswerFilter::new(spec, &self.pull_filters)?,
             clock: RangeClock::within(clock_bytes_max, &owned, self.writers),
             step: Step::new(job.survives_worker_loss && spec.consistency == Consistency::Sequential),
             waiting: Vec::new(),

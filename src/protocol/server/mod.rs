@@ -12,7 +12,8 @@
 //! refused `busy`; the other half is for the open step, so that it can always end, and a step that
 //! exceeds it is refused; a name that was claimed is never applied again; the committed time never falls.
 //!
-//! `arrived` unpacks requests, `key_cache` keeps key lists, `push` and `pull` are the data path, `step`
+//! `arrived` unpacks requests, `key_cache` keeps key lists, `push` and `pull` are the data path, `pull_filter` tells
+//! what has changed since an answer that `sent` remembers, `step`
 //! the sequential mode, `past` its last step undone for who takes over from a lost worker, `ending` the ends of times,
 //! `call` runs functions on rows, `chain` the way from applied to acknowledged, `answer` the replies, `control` the
 //! scheduler's words.
@@ -26,7 +27,9 @@ mod ending;
 mod key_cache;
 mod past;
 mod pull;
+mod pull_filter;
 mod push;
+mod sent;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -47,11 +50,15 @@ use arrived::Arrived;
 use call::Answers;
 use chain::Chain;
 use key_cache::KeyCache;
+use pull_filter::AnswerFilter;
+use sent::SentAnswers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use step::Step;
 
+pub use crate::filter::{MakePullFilter, PullFilter, PullFilters};
 pub use key_cache::KeyCacheFigures;
+pub use sent::SentFigures;
 
 /// What the program that runs a shard is told.
 #[derive(Debug)]
@@ -95,6 +102,8 @@ struct TableState {
     spec: TableSpec,
     table: Table,
     filters: filter::Chain,
+    /// Where answers are not always told whole.
+    answer_filter: Option<AnswerFilter>,
     clock: RangeClock,
     step: Step,
     /// Requests that cannot be served yet.
@@ -112,6 +121,10 @@ pub struct Server {
     writers: u32,
     tables: Vec<TableState>,
     key_cache: KeyCache,
+    /// To pulls of tables that remember them.
+    sent: SentAnswers,
+    /// The filters of the program's own that tables may declare.
+    pull_filters: PullFilters,
     functions: Functions,
     /// To calls, kept until they are settled.
     answers: Answers,
@@ -151,6 +164,8 @@ impl Server {
             writers: 0,
             tables: Vec::new(),
             key_cache: KeyCache::new(limit::SHARD_KEY_CACHE_BYTES),
+            sent: SentAnswers::new(limit::SHARD_SENT_BYTES),
+            pull_filters: PullFilters::default(),
             functions: Functions::default(),
             answers: Answers::default(),
             chain: Chain::default(),
@@ -204,6 +219,22 @@ impl Server {
     /// Bounds the key cache; zero keeps no list.
     pub fn limit_key_cache(&mut self, bytes_max: usize) {
         self.key_cache.limit(bytes_max);
+    }
+
+    /// What the shard remembers of its answers and how often it helped.
+    #[must_use]
+    pub fn sent(&self) -> SentFigures {
+        self.sent.figures()
+    }
+
+    /// Bounds what the shard remembers of its answers; zero remembers none.
+    pub fn limit_sent(&mut self, bytes_max: usize) {
+        self.sent.limit(bytes_max);
+    }
+
+    /// Lets tables declare these filters of their answers; before the shard is welcomed.
+    pub fn filter_by(&mut self, filters: PullFilters) {
+        self.pull_filters = filters;
     }
 
     /// Gives the shard the functions of the server program, in place of the built-in ones alone; before it

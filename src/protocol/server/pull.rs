@@ -5,8 +5,8 @@ use super::arrived::Arrived;
 use super::past::Past;
 use crate::id::{Incarnation, NodeId};
 use crate::limit;
-use crate::memory::{TxBuf, count_gathered};
-use crate::wire::{Consistency, Header, Kind, Pieces, RxFrame};
+use crate::memory::{Block, count_gathered};
+use crate::wire::{AnswerNumbers, Consistency, Header, Kind, Pieces, RxFrame};
 
 impl Server {
     pub(super) fn on_pull(&mut self, from: NodeId, frame: RxFrame) {
@@ -43,15 +43,20 @@ impl Server {
 
     fn answer_pull(&mut self, index: usize, pull: &Arrived) {
         self.traffic.pulls += 1;
-        let values = match self.past_values(index, pull) {
-            Some(values) => values.into(),
-            None => self.views(index, pull).unwrap_or_else(|| self.gather(index, pull).into()),
+        let past = self.past_values(index, pull);
+        if self.tables[index].answer_filter.is_some() {
+            let values = past.unwrap_or_else(|| self.gather(index, pull));
+            return self.answer_filtered(index, pull, values);
+        }
+        let values = match past {
+            Some(values) => values.freeze().into(),
+            None => self.views(index, pull).unwrap_or_else(|| self.gather(index, pull).freeze().into()),
         };
-        self.reply_values(index, pull, values);
+        self.reply_values(index, pull, values, AnswerNumbers::default());
     }
 
     /// The values before the last step, for a pull of that step by a writer that takes part in it.
-    fn past_values(&self, index: usize, pull: &Arrived) -> Option<TxBuf> {
+    fn past_values(&self, index: usize, pull: &Arrived) -> Option<Block> {
         let (header, state) = (pull.header(), &self.tables[index]);
         let is_of = |past: &&Past| past.is_of(header.time) && state.clock.takes_part(header.writer, header.time);
         let past = state.step.past().filter(is_of)?;
@@ -59,7 +64,7 @@ impl Server {
         state.table.gather(header.range, pull.keys(), &mut values);
         past.restore(header.range, pull.keys(), &mut values);
         count_gathered(values.len());
-        Some(values.freeze())
+        Some(values)
     }
 
     /// Forgets what a former start of a worker waits for: it asks no more, and whoever came in its place asks
@@ -85,7 +90,7 @@ impl Server {
     }
 
     /// The values of a pull in a block.
-    fn gather(&mut self, index: usize, pull: &Arrived) -> TxBuf {
+    fn gather(&mut self, index: usize, pull: &Arrived) -> Block {
         let (header, state) = (pull.header(), &self.tables[index]);
         let mut values = self.pool.block(pull.value_bytes(state.spec.value_size()));
         match pull.list().and_then(|list| Some((list, self.key_cache.positions(list.digest)?))) {
@@ -96,7 +101,7 @@ impl Server {
             None => state.table.gather(header.range, pull.keys(), &mut values),
         }
         count_gathered(values.len());
-        values.freeze()
+        values
     }
 
     /// Serves whatever no longer has to wait, in order of time. A push that is applied may free

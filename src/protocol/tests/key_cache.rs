@@ -4,7 +4,7 @@ use super::*;
 use crate::id::Timestamp;
 use crate::keyspace::KeyRange;
 use crate::memory::TxBuf;
-use crate::protocol::server::Server;
+use crate::protocol::server::{PullFilters, Server};
 use crate::protocol::worker::{Keys, Request, Worker};
 use crate::wire::{FilterFlags, Kind, Status};
 
@@ -15,9 +15,11 @@ const FIRSTS_KEY_BYTES: u32 = 101 * 8;
 /// A worker and two shards, and the requests that went from one to the others.
 pub(super) struct Wired {
     pub(super) worker: Worker,
-    shards: Vec<(NodeId, Server)>,
+    pub(super) shards: Vec<(NodeId, Server)>,
     pub(super) requests: Vec<RxFrame>,
     answers: Vec<Status>,
+    /// What shards have registered when they start.
+    filters: PullFilters,
 }
 
 pub(super) fn spec(filters: &str, consistency: Consistency) -> TableSpec {
@@ -25,9 +27,13 @@ pub(super) fn spec(filters: &str, consistency: Consistency) -> TableSpec {
 }
 
 pub(super) fn wired(spec: TableSpec) -> Wired {
+    wired_with(spec, PullFilters::default())
+}
+
+pub(super) fn wired_with(spec: TableSpec, filters: PullFilters) -> Wired {
     let shards = [FIRST, SECOND];
     let worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
-    let mut wired = Wired { worker, shards: Vec::new(), requests: Vec::new(), answers: Vec::new() };
+    let mut wired = Wired { worker, shards: Vec::new(), requests: Vec::new(), answers: Vec::new(), filters };
     wired.worker.handle(Nanos(0), welcome(vec![spec.clone()], 1, &shards));
     for shard in shards {
         wired.start(shard, &spec);
@@ -38,9 +44,10 @@ pub(super) fn wired(spec: TableSpec) -> Wired {
 
 impl Wired {
     /// Starts a shard, for the first time or with everything forgotten.
-    fn start(&mut self, shard: NodeId, spec: &TableSpec) {
+    pub(super) fn start(&mut self, shard: NodeId, spec: &TableSpec) {
         let (address, host) = ("here".to_owned(), "host".to_owned());
         let mut server = Server::new(Nanos(0), identity(shard), address, host, "there", Pool::unbounded());
+        server.filter_by(self.filters.clone());
         server.handle(Nanos(0), welcome(vec![spec.clone()], 1, &[FIRST, SECOND]));
         drain(&mut server);
         self.shards.retain(|(other, _)| *other != shard);
@@ -68,14 +75,14 @@ impl Wired {
         }
     }
 
-    fn push(&mut self, keys: &Keys, value: i64) {
+    pub(super) fn push(&mut self, keys: &Keys, value: i64) {
         let count = keys.buffer().len() / 8;
         let timestamp = self.worker.push(Nanos(0), &request(keys), TxBuf::from_vec(vec![value; count])).unwrap();
         self.settle();
         self.worker.take_pushed(timestamp).unwrap();
     }
 
-    fn pull(&mut self, keys: &Keys) -> Vec<i64> {
+    pub(super) fn pull(&mut self, keys: &Keys) -> Vec<i64> {
         let timestamp: Timestamp = self.worker.pull(Nanos(0), &request(keys)).unwrap();
         self.settle();
         self.worker.take_pulled(timestamp).unwrap().typed().to_vec()
@@ -87,12 +94,12 @@ impl Wired {
         (key_bytes, std::mem::take(&mut self.answers))
     }
 
-    fn first(&mut self) -> &mut Server {
+    pub(super) fn first(&mut self) -> &mut Server {
         &mut self.shards.iter_mut().find(|(shard, _)| *shard == FIRST).unwrap().1
     }
 }
 
-fn received_again(frame: &RxFrame) -> RxFrame {
+pub(super) fn received_again(frame: &RxFrame) -> RxFrame {
     let body = frame.body();
     let keys = (!body.keys.is_empty()).then(|| TxBuf::from_vec(body.keys.to_vec()));
     let values = (!body.values.is_empty()).then(|| TxBuf::from_vec(body.values.to_vec()));

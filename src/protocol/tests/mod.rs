@@ -1,6 +1,7 @@
 //! The machines one by one, driven with hand-made frames. Every frame passes through the wire.
 
 mod call;
+mod changed;
 mod consistency;
 mod dag;
 mod held_back;

@@ -6,7 +6,7 @@ use super::target::Target;
 use crate::id::{Nanos, NodeId, Timestamp};
 use crate::limit;
 use crate::memory::keep_counted;
-use crate::wire::{FilterFlags, HEADER_BYTES, Header, Kind, RxFrame, Status};
+use crate::wire::{AnswerNumbers, FilterFlags, HEADER_BYTES, Header, Kind, RxFrame, Status};
 
 impl Worker {
     /// Finds the segment that a reply answers and acts on its status. A reply to something that is
@@ -22,6 +22,7 @@ impl Worker {
         match header.status {
             // Who served it did so in an epoch that is over; the owner of now was asked too.
             Status::Ok if header.epoch < self.partition.epoch => {}
+            Status::Ok if !operation.segments[index].can_read(header) => self.back_off(now, timestamp, index),
             Status::Ok => self.on_ok(timestamp, index, frame),
             Status::Busy => self.back_off(now, timestamp, index),
             Status::NeedKeys => self.send_with_keys(now, timestamp, index),
@@ -67,6 +68,7 @@ impl Worker {
             operation.answers.insert(frame.header.range, answer);
         } else if frame.header.kind == Kind::PullReply {
             self.traffic.bytes_pulled += frame.bytes() as u64;
+            self.traffic.changes_pulled += u64::from(frame.header.answer_numbers().base != 0);
             if let Err(reason) = self.take_values(timestamp, index, frame)
                 && let Some(operation) = self.operations.at_mut(timestamp)
             {
@@ -82,6 +84,7 @@ impl Worker {
     fn take_values(&mut self, timestamp: Timestamp, index: usize, frame: RxFrame) -> Result<(), String> {
         let Some(operation) = self.operations.at_mut(timestamp) else { return Ok(()) };
         let (segment, flags) = (&operation.segments[index], frame.header.filter_flags);
+        let is_remembered = frame.header.answer_numbers() != AnswerNumbers::default();
         let bytes = segment.header.key_count as usize * segment.header.value_size();
         if frame.landed {
             let part = segment.target_offset..segment.target_offset + bytes;
@@ -89,7 +92,7 @@ impl Worker {
             return is_there.then_some(()).ok_or("says that values landed where none were asked for".to_owned());
         }
         let is_whole = !operation.is_given && bytes == operation.target_bytes && frame.bytes() == HEADER_BYTES + bytes;
-        if is_whole && !flags.packs(FilterFlags::VALUE_BLOCK) {
+        if is_whole && !is_remembered && !flags.packs(FilterFlags::VALUE_BLOCK) {
             operation.target = frame.into_body().into_block().map_or(Target::Nothing, Target::Block);
             return Ok(());
         }
@@ -101,14 +104,18 @@ impl Worker {
         let (chain, values) = (&mut self.chains[usize::from(segment.header.table.0)], frame.body().values);
         chain.values.decode_into(flags, values, target).map_err(|error| {
             format!("answered a pull of {bytes} bytes with {} bytes that do not fit: {error}", values.len())
-        })
+        })?;
+        if is_remembered {
+            segment.take_changes(&mut self.pulled, &self.pool, &frame.header, target);
+        }
+        Ok(())
     }
 
     fn on_segment_done(&mut self, timestamp: Timestamp, index: usize) {
         let Some(operation) = self.operations.at_mut(timestamp) else { return };
         let segment = &mut operation.segments[index];
         segment.state = SegmentState::Done;
-        (segment.keys, segment.values) = (None, None);
+        (segment.keys, segment.values, segment.before) = (None, None, None);
         operation.open_count -= 1;
         if !operation.is_done() {
             return;

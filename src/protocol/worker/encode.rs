@@ -9,6 +9,8 @@ use crate::wire::{FilterFlags, Kind, TxFrame};
 impl Worker {
     /// The frame of one segment, counted as traffic.
     pub(super) fn encode(&mut self, timestamp: Timestamp, index: usize) -> Option<TxFrame> {
+        let table = self.operations.at(timestamp)?.segments.get(index)?.header.table;
+        let remembers = self.spec(table).is_ok_and(|spec| spec.filters.remember_answers());
         let operation = self.operations.at_mut(timestamp)?;
         let dependencies = operation.dependencies_of(index);
         let segment = operation.segments.get_mut(index)?;
@@ -24,6 +26,9 @@ impl Worker {
             if segment.keys_omitted {
                 keys = None;
                 self.traffic.keys_omitted += 1;
+            }
+            if header.kind == Kind::Pull && remembers {
+                header.slice_count = segment.named_answer(&mut self.pulled, self.shards.incarnation(segment.to));
             }
             if let Some((packed, flags)) =
                 keys.as_ref().and_then(|keys| chain.keys.encode(&self.pool, header.range, keys.typed()))

@@ -10,7 +10,7 @@
 //!
 //! `input` hears, `keys` are what is asked for, `slicing` cuts, `depend` parts what an operation waits for,
 //! `operation` is what is kept, by timestamp in `operations`; `encode` makes the frames, `shard` knows who holds
-//! which key list, `pull` begins pulls and `call` calls, `demand` says what they wait for, `delay` hears how that
+//! which key list, `pulled` keeps answers to which later ones are changes, `pull` begins pulls and `call` calls, `demand` says what they wait for, `delay` hears how that
 //! changes, `answer` takes replies, `target` is where their values go, `resend` sends again, `value_filter` changes
 //! values, `residual` keeps what it does not send and `flush` sends it in the end, `work` asks for units of work,
 //! `reserve` names operations before they begin.
@@ -27,6 +27,7 @@ mod keys;
 mod operation;
 mod operations;
 mod pull;
+mod pulled;
 mod resend;
 mod reserve;
 mod residual;
@@ -51,6 +52,7 @@ use delay::DelayChange;
 use keys::Piece;
 use operation::Operation;
 use operations::Operations;
+use pulled::PulledAnswers;
 use shard::Shards;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -113,6 +115,8 @@ pub struct Traffic {
     pub keys_omitted: u64,
     /// Segments for which the shard then needed the keys all the same.
     pub keys_needed: u64,
+    /// Answers that told only what had changed.
+    pub changes_pulled: u64,
 }
 
 /// Time of one table.
@@ -154,6 +158,8 @@ pub struct Worker {
     chains: Vec<filter::Chain>,
     /// The value-changing filters of each table that has some.
     value_filters: Vec<Option<ValueFilter>>,
+    /// Answers of tables that remember them.
+    pulled: PulledAnswers,
     /// The filters of the program's own that tables may declare.
     own_filters: PushFilters,
     /// Pulls whose answers a filter is to see: table, range, keys.
@@ -203,6 +209,7 @@ impl Worker {
             times: Vec::new(),
             chains: Vec::new(),
             value_filters: Vec::new(),
+            pulled: PulledAnswers::default(),
             own_filters: PushFilters::default(),
             watched: BTreeMap::new(),
             operations: Operations::starting(ResumePoint::FIRST),

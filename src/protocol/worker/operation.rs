@@ -4,6 +4,7 @@ use super::Request;
 use super::depend::HeldFor;
 use super::keys::Keys;
 use super::operations::Outcome;
+use super::pulled::PulledAnswer;
 use super::target::Target;
 use crate::error::{Classify, ExitCode, Severity};
 use crate::id::{Nanos, NodeId, TableId, Timestamp};
@@ -108,13 +109,25 @@ pub(super) struct Segment {
     pub(super) sendings: u32,
     /// Whether it went out last with the digest of its keys alone.
     pub(super) keys_omitted: bool,
+    /// Pull: the answer that it named when it went out first.
+    pub(super) before: Option<PulledAnswer>,
 }
 
 impl Segment {
     /// A segment that is a header alone.
     pub(super) fn new(to: NodeId, header: Header) -> Segment {
         let state = SegmentState::Unsent;
-        Segment { to, header, keys: None, values: None, target_offset: 0, state, sendings: 0, keys_omitted: false }
+        Segment {
+            to,
+            header,
+            keys: None,
+            values: None,
+            target_offset: 0,
+            state,
+            sendings: 0,
+            keys_omitted: false,
+            before: None,
+        }
     }
 }
 

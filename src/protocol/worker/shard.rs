@@ -49,6 +49,11 @@ impl Shards {
         self.shards.get(&shard).is_some_and(|shard| shard.is_connected)
     }
 
+    /// Which start of the shard is known.
+    pub(super) fn incarnation(&self, shard: NodeId) -> Option<Incarnation> {
+        self.shards.get(&shard).map(|shard| shard.incarnation)
+    }
+
     /// Whether the digest is enough for this shard now.
     pub(super) fn may_omit_keys(&mut self, to: NodeId, digest: u128) -> bool {
         let Some(shard) = self.shards.get_mut(&to) else { return false };
