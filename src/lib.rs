@@ -101,6 +101,18 @@
 //! Otherwise nobody waits for it, and new units go to the others. The losses in the summary are those of the run
 //! that was accounted for, so the training loss may differ a little; filters that hold values back are refused.
 //!
+//! # A slow worker
+//! When no unit is left for a worker that asks, the scheduler asks one that still holds some for the last of them:
+//! all of it, or what it has not begun (`learn::straggler`, `protocol::scheduler::release`). The answer cuts the unit
+//! at the scheduler at that moment, so every row is in one unit at every moment, whoever is lost; the rest is parted
+//! among those that wait and the slow one. A worker answers while it waits for a pull, too: under `BoundedDelay` what
+//! it waits for may be the times of the one that waits for its answer.
+//!
+//! # Code of the user
+//! What a server program has registered may panic. The panic stops at the call (`store::function`): the caller of a
+//! function gets an error and the job goes on; an update function ends the job in one line, for a push that is
+//! applied in part cannot be taken back. The shard's rows are as they were, or as the function gave them back.
+//!
 //! # What is copied and allocated
 //! Between the kernel's buffers and the store's columns payload is copied by `memory::copy_counted` and
 //! its like alone, which the house rules see to: what one read brings together with the header before it

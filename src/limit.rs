@@ -79,6 +79,18 @@ pub const RESIDUAL_PUSH_BYTES: u64 = 64 << 20;
 /// 8 MB. A writer's lowest open push is let in past it, so that what is cut out can merge again.
 pub const CLOCK_RANGES: usize = 1 << 16;
 
+/// Bytes of the clocks of all tables in one shard, in equal shares: one record a writer and owned range, and what
+/// pushes under way add to it. A job whose writers alone need more is refused; past it a writer's lowest open push
+/// is let in, and others are refused `busy`.
+pub const SHARD_CLOCK_BYTES: usize = 256 << 20;
+
+/// Units asked back of one worker whose answers it keeps, for questions that come again. The scheduler asks for one
+/// at a time.
+pub const RELEASES_KEPT: usize = 16;
+
+/// Changes of one table's delay that some worker may not have heard; another waits until one is.
+pub const DELAY_CHANGES: usize = 64;
+
 /// Tables of one job.
 pub const TABLES: usize = 256;
 

@@ -28,29 +28,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let placement = options.placement()?;
     placement.on_client()?;
     let claims = options.amount(CLAIMS, 10_000);
-    let mut samples = SLICES.map(|slices| (slices, Vec::new(), 0));
+    let mut samples = SLICES.map(|slices| (slices, Vec::new(), Held::default()));
     for _ in 0..options.runs {
-        for (slices, ns_per_claim, bytes) in &mut samples {
-            let (ns, held) = claim(*slices, claims.div_ceil(*slices))?;
+        for (slices, ns_per_claim, held) in &mut samples {
+            let ns;
+            (ns, *held) = claim(*slices, claims.div_ceil(*slices))?;
             ns_per_claim.push(ns);
-            *bytes = held;
         }
     }
-    let rows = samples.iter().map(|(slices, ns_per_claim, bytes)| {
+    let rows = samples.iter().map(|(slices, ns_per_claim, held)| {
         let mut row = Row::new("claim", *slices as u64);
         row.median = median(ns_per_claim);
         row.unit = "ns/claim";
         row.rate = row.median.map(|ns| 1e3 / ns);
         row.rate_unit = "Mclaims/s";
         let ns_per_claim = row.median;
-        row.with("slices", *slices).with("ns_per_claim", ns_per_claim).with("bytes_max", *bytes)
+        let bytes_per_range = held.bytes as f64 / held.ranges as f64;
+        let row = row.with("slices", *slices).with("ns_per_claim", ns_per_claim);
+        row.with("bytes_max", held.bytes).with("ranges_max", held.ranges).with("bytes_per_range", bytes_per_range)
     });
     let report = Report {
         title: "clock: recording a slice of a push, one core".to_owned(),
         machine: Machine::look(&placement),
         median_name: "median",
         before: &["slices"],
-        after: &["bytes_max"],
+        after: &["ranges_max", "bytes_max", "bytes_per_range"],
         plot: Plot::Bars { y: "ns_per_claim", label: &["slices"] },
         rows: rows.collect(),
         notes: Vec::new(),
@@ -58,8 +60,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.publish(options)
 }
 
-/// Nanoseconds of one claim, settling included, and the bytes of the clock in the middle of a push.
-fn claim(slices: usize, pushes: usize) -> Result<(f64, usize)> {
+/// What the clock of one writer holds in the middle of a push.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    ranges: usize,
+    bytes: usize,
+}
+
+/// Nanoseconds of one claim, settling included, and what the clock holds in the middle of a push.
+fn claim(slices: usize, pushes: usize) -> Result<(f64, Held)> {
     let mut clock = RangeClock::new(&[KeyRange::new(0, slices as u64 * SLICE_KEYS)], 1);
     let places = (0..slices as u64).map(|index| index * STRIDE % slices as u64);
     let ranges: Vec<KeyRange> =
@@ -74,7 +83,7 @@ fn claim(slices: usize, pushes: usize) -> Result<(f64, usize)> {
         Ok(new)
     };
     record(&mut clock, 0, &ranges[..slices.div_ceil(2)])?;
-    let bytes = clock.bytes();
+    let held = Held { ranges: clock.range_count(), bytes: clock.bytes() };
     record(&mut clock, 0, &ranges)?;
     let (start, mut new) = (Instant::now(), 0);
     for push in 1..=pushes {
@@ -83,5 +92,5 @@ fn claim(slices: usize, pushes: usize) -> Result<(f64, usize)> {
     }
     let ns = start.elapsed().as_nanos() as f64 / (pushes * slices) as f64;
     anyhow::ensure!(new == pushes * slices && clock.range_count() == 1, "a slice was not recorded once");
-    Ok((ns, bytes))
+    Ok((ns, held))
 }

@@ -183,8 +183,10 @@ fn aggregation_is_held_against_a_hash_map_and_the_triad() {
 #[test]
 fn a_claim_is_timed_for_each_number_of_slices() {
     let rows = rows(&["clock"]);
-    let slices: Vec<_> =
-        named(&rows, "claim", &["ns_per_claim", "bytes_max"]).iter().map(|row| &row["slices"]).collect();
+    let slices: Vec<_> = named(&rows, "claim", &["ns_per_claim", "bytes_max", "bytes_per_range"])
+        .iter()
+        .map(|row| &row["slices"])
+        .collect();
     assert_eq!(slices, [1, 16, 256]);
 }
 

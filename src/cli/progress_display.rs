@@ -52,10 +52,10 @@ fn show_bar(progress: &Mutex<Progress>, passes: u32, stopped: &mpsc::Receiver<()
     let (Ok(with_total), Ok(without_total)) = (with_total, without_total) else { return };
     while stopped.recv_timeout(BAR_INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        match progress.units.2 {
+        match progress.unit_count(passes) {
             Some(units) => {
                 bar.set_style(with_total.clone());
-                bar.set_length(units * u64::from(passes));
+                bar.set_length(units);
                 bar.set_position(progress.units.1);
             }
             None => bar.set_style(without_total.clone()),

@@ -136,8 +136,7 @@ fn plan(settings: &JobSettings, progress: &Arc<Mutex<Progress>>) -> Result<Sched
     let workload = TrainWorkload::new(train, test, passes, settings.workers, sequential, Arc::clone(progress))
         .with_delay(settings.consistency.policy());
     let workload = if block.is_some() { workload.then_solve() } else { workload };
-    let is_eventual = settings.consistency == ConsistencyOption::Eventual && block.is_none();
-    let workload = if is_eventual { workload.with_stragglers() } else { workload };
+    let workload = if sequential || block.is_some() { workload } else { workload.with_stragglers() };
     let hashed = train_files.iter().any(|file| matches!(file.format, Format::Criteo | Format::Vw));
     let problem = Problem {
         train_files,

@@ -10,7 +10,7 @@ use super::values::Number;
 use crate::id::Timestamp;
 use crate::memory::Pool;
 use crate::node::{self, NodeConfig};
-use crate::wire::{JobConfig, Shutdown, Unit};
+use crate::wire::{GivenBack, JobConfig, Shutdown, Unit};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -187,17 +187,38 @@ impl Cluster {
         inner.adopt = Adopt::Told(Box::new(adopt));
     }
 
-    /// A unit that the scheduler wants back for another worker; answer by [`Cluster::answer_release`].
+    /// A unit that the scheduler wants back for another worker, or what is not begun of it; answer by
+    /// [`Cluster::answer_release`].
     #[must_use]
     pub fn asked_back(&self) -> Option<u64> {
         self.shared.enter().release.take()
     }
 
-    /// Gives a unit back of which nothing was begun, or says that it is begun.
-    pub fn answer_release(&self, unit: u64, is_released: bool) {
+    /// Gives back what is not begun of a unit. Who gives a part begins nothing behind the unit before
+    /// [`Cluster::settle_accounts`] has returned after its last account, which names that part too.
+    pub fn answer_release(&self, unit: u64, given: GivenBack) {
         let mut inner = self.shared.enter();
-        inner.worker().answer_release(unit, is_released);
+        inner.worker().answer_release(unit, given);
         inner.flush();
+    }
+
+    /// Waits until the scheduler has heard all accounts of units.
+    ///
+    /// # Errors
+    /// When a push was refused or the job has ended.
+    pub fn settle_accounts(&self) -> Result<(), ClientError> {
+        self.shared.enter().wait_for(|inner| inner.worker().are_accounts_heard().then_some(()))
+    }
+
+    /// Waits until this operation is done, or the scheduler wants a unit back; whether it is done.
+    ///
+    /// # Errors
+    /// When a push was refused or the job has ended.
+    pub fn wait_unless_asked_back(&self, timestamp: Timestamp) -> Result<bool, ClientError> {
+        self.shared.enter().wait_for(|inner| match inner.worker().is_done(timestamp) {
+            true => Some(true),
+            false => inner.release.map(|_| false),
+        })
     }
 
     /// Tells the scheduler the latest figures; may be lost.

@@ -72,4 +72,4 @@ pub use crate::node::{
     CallFunction, CallRun, DelayPolicy, ExactSum, Functions, Kkt, LinkCounts, MakePushFilter, NoWork, NodeConfig,
     Norms, Numbers, Offer, PushFilter, PushFilters, RowBlock, TableSpec, UpdateStep, Workload,
 };
-pub use crate::wire::{Bf16, Consistency, Shutdown, Unit};
+pub use crate::wire::{Bf16, Consistency, GivenBack, Shutdown, Unit};

@@ -86,6 +86,11 @@ impl Ending {
         }
     }
 
+    /// Bytes that this holds elsewhere.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.slices.capacity() * size_of::<Slices>()
+    }
+
     fn slices_of(&mut self, time: Time) -> Option<&mut Slices> {
         let place = time.0.checked_sub(self.open.0)? as usize;
         if self.open == Time::FINISHED || place >= limit::WINDOW_TIMESTAMPS {

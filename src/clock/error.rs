@@ -32,6 +32,18 @@ pub enum ClockError {
         /// What it claims.
         range: KeyRange,
     },
+    /// Too many bytes of records.
+    #[error(
+        "{writer}: the record of {range} would take a table's clock past {bytes_max} bytes: wait for acknowledgements"
+    )]
+    Bytes {
+        /// Who pushes.
+        writer: WriterId,
+        /// What it claims.
+        range: KeyRange,
+        /// The bound.
+        bytes_max: usize,
+    },
     /// A time too far ahead of the writer's open one.
     #[error(
         "{writer}: {time} is more than {} ahead of {open}, which it has not ended: wait for acknowledgements",
@@ -53,7 +65,10 @@ pub enum ClockError {
 impl Classify for ClockError {
     fn severity(&self) -> Severity {
         match self {
-            ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. } => Severity::Retryable,
+            ClockError::Window { .. }
+            | ClockError::Ranges { .. }
+            | ClockError::Bytes { .. }
+            | ClockError::Time { .. } => Severity::Retryable,
             ClockError::Timestamp(_) => Severity::Fatal,
         }
     }

@@ -7,7 +7,8 @@
 //!   into the floor. Above it at most [`crate::limit::WINDOW_TIMESTAMPS`] may be in flight.
 //! * A push on a part of a range splits that range's record; equal neighbours merge again, so the
 //!   steady state is one record a writer and owned range: memory in proportion to writers times ranges.
-//!   Pushes under way may cut at most [`crate::limit::CLOCK_RANGES`] out of them.
+//!   Pushes under way may cut at most [`crate::limit::CLOCK_RANGES`] out of them. Every record is counted in
+//!   bytes, within [`crate::limit::SHARD_CLOCK_BYTES`]; `bench clock` measures both costs.
 //! * A time is ended when the writer's mark is there and as many of its slices were recorded as the
 //!   mark says. A writer that has ended its last time is retired: its records collapse into one mark.
 //!   One that the scheduler has declared gone is not waited for, but its records stay, for another may

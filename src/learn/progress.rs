@@ -50,6 +50,10 @@ pub struct Progress {
     pub losses: Vec<Loss>,
     /// Units that were taken back from workers that had not begun them.
     pub units_taken_back: u64,
+    /// Units under way of which the rest was given to others.
+    pub units_cut: u64,
+    /// The parts of those rests.
+    pub parts_cut: u64,
     /// Rows that each worker has learnt from.
     pub worker_rows: BTreeMap<u32, u64>,
     /// Training units offered, done, and in one pass if that is known.
@@ -127,6 +131,23 @@ impl Progress {
     pub(super) fn on_taken_back(&mut self) {
         self.units.0 = self.units.0.saturating_sub(1);
         self.units_taken_back += 1;
+    }
+
+    /// The rest of a unit will be offered in so many parts.
+    pub(super) fn on_cut(&mut self, parts: u64) {
+        self.units_cut += 1;
+        self.parts_cut += parts;
+    }
+
+    /// Training units of all passes and their parts, if it is known how many they are.
+    #[must_use]
+    pub fn unit_count(&self, passes: u32) -> Option<u64> {
+        self.units.2.map(|units| units * u64::from(passes) + self.parts_cut)
+    }
+
+    /// The share of the training units that is done, from 0 to 1.
+    pub(super) fn share_done(&self, passes: u32) -> Option<f64> {
+        self.unit_count(passes).filter(|&units| units > 0).map(|units| self.units.1 as f64 / units as f64)
     }
 
     /// A worker told of a unit.

@@ -1,5 +1,6 @@
 //! A worker's accounts of its units, and its figures.
 
+use super::data::UnitSource;
 use super::dbpg::Solution;
 use super::metric::ScoreCount;
 use crate::client::{LinkCounts, Statistics};
@@ -112,6 +113,8 @@ pub struct UnitReport {
     pub ended_rows: Option<u64>,
     /// The worker's figures at this moment.
     pub figures: WorkerFigures,
+    /// What of the unit the worker has given up, and not done.
+    pub rest: Option<UnitSource>,
     /// Where block proximal gradient stands.
     pub solution: Option<Solution>,
 }

@@ -193,6 +193,7 @@ impl Summary {
     /// Who was lost and who went on in its place.
     fn add_losses(&mut self, progress: &Progress) {
         self.fields.insert("units_taken_back".to_owned(), json!(progress.units_taken_back));
+        self.fields.insert("units_cut".to_owned(), json!(progress.units_cut));
         // A worker is lost again with the process that has adopted it: each counts once.
         let lost: BTreeSet<u32> = progress.losses.iter().map(|loss| loss.rank).collect();
         self.fields.insert("workers_lost".to_owned(), json!(lost.len()));

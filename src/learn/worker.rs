@@ -9,11 +9,13 @@
 //!
 //! What a unit does and under which names is a function of the units before it: each minibatch is a step,
 //! named when it begins, and the rows learnt before are in the notes of each unit's account. So a worker that
-//! takes over where another was lost makes the same operations under the same names. A unit of which no
-//! minibatch has begun can be given back.
+//! takes over where another was lost makes the same operations under the same names. What has not begun of a unit
+//! can be given back (`give_back`).
+
+mod give_back;
 
 use super::config::{Problem, WEIGHTS, WorkItem, minibatch_rows};
-use super::data::{LocalBatch, ReadAhead, UnitBatch, UnitProgress};
+use super::data::{LocalBatch, ReadAhead, UnitBatch, UnitProgress, UnitSource};
 use super::dbpg;
 use super::error::LearnError;
 use super::logistic;
@@ -41,6 +43,8 @@ struct InFlight {
     keys: KeyList,
     weights: Pending<Values<f32>>,
     progress: UnitProgress,
+    /// What of the unit lies behind it.
+    rest: Option<UnitSource>,
     bad_lines: u64,
     /// Of a minibatch to learn from; what is only scored needs no names.
     step: Option<Step>,
@@ -52,6 +56,11 @@ struct InHand {
     item: WorkItem,
     /// Whether a minibatch of it has begun.
     is_begun: bool,
+    /// Rows of the minibatches that have begun, and what lies behind them.
+    rows: u64,
+    rest: Option<UnitSource>,
+    /// Whether that was given up.
+    is_cut: bool,
 }
 
 /// Runs a worker until no work is left. A failure is told to the scheduler, which ends the job.
@@ -96,6 +105,13 @@ struct Worker<'a> {
     queue: VecDeque<InHand>,
     /// Oldest first.
     in_flight: VecDeque<InFlight>,
+    /// Whether a minibatch is beginning, which is not in flight yet, and its step.
+    is_beginning: bool,
+    beginning: Option<Step>,
+    /// Steps that were given up, whose names are kept until the scheduler has heard so.
+    dropped: Vec<Step>,
+    /// The unit that the scheduler wants back and has no answer for.
+    wanted: Option<u64>,
     report: UnitReport,
     /// Rows that this writer has learnt from, whichever node it was on.
     rows_learnt: u64,
@@ -134,6 +150,10 @@ impl<'a> Worker<'a> {
             test,
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
+            is_beginning: false,
+            beginning: None,
+            dropped: Vec::new(),
+            wanted: None,
             report: UnitReport::default(),
             rows_learnt,
             scores: Scores::default(),
@@ -147,7 +167,7 @@ impl<'a> Worker<'a> {
     fn run(&mut self) -> Result<(), LearnError> {
         loop {
             // First, so that a hand that becomes empty asks before it waits.
-            self.give_back();
+            self.give_back()?;
             self.top_up()?;
             match self.queue.front().map(|front| (front.unit, &front.item)) {
                 Some((unit, WorkItem::EndTraining | WorkItem::Solve)) => self.end_training(unit)?,
@@ -163,7 +183,7 @@ impl<'a> Worker<'a> {
 
     /// Keeps units in hand, without waiting for them.
     fn top_up(&mut self) -> Result<(), LearnError> {
-        if self.done || self.queue.len() >= UNITS_IN_HAND {
+        if self.done || self.queue.len() >= UNITS_IN_HAND || self.queue.iter().any(|held| held.is_cut) {
             return Ok(());
         }
         match self.cluster.try_unit() {
@@ -183,27 +203,14 @@ impl<'a> Worker<'a> {
         let item: WorkItem = postcard::from_bytes(&payload)
             .map_err(|error| LearnError::Message(format!("unreadable unit of work: {error}")))?;
         match (&item, &self.test) {
-            (WorkItem::Train { source, .. }, _) => self.train.submit(id, source.clone()),
-            (WorkItem::Test { source }, Some(test)) => test.submit(id, source.clone()),
+            (WorkItem::Train { source, .. }, _) => self.train.submit(id, *source),
+            (WorkItem::Test { source }, Some(test)) => test.submit(id, *source),
             (WorkItem::Test { .. }, None) => return Err(LearnError::Message("a test unit without test files".into())),
             (WorkItem::Solve, _) => return Err(LearnError::Message("a unit of another algorithm".into())),
             (WorkItem::EndTraining, _) => {}
         }
-        self.queue.push_back(InHand { unit: id, item, is_begun: false });
+        self.queue.push_back(InHand { unit: id, item, is_begun: false, rows: 0, rest: None, is_cut: false });
         Ok(())
-    }
-
-    /// Gives the last unit in hand back if the scheduler wants it for another worker and nothing of it has begun.
-    fn give_back(&mut self) {
-        let Some(unit) = self.cluster.asked_back() else { return };
-        let is_free =
-            |last: &InHand| last.unit == unit && !last.is_begun && matches!(last.item, WorkItem::Train { .. });
-        let is_released = self.queue.back().is_some_and(is_free);
-        if is_released {
-            self.queue.pop_back();
-            self.train.cancel(unit);
-        }
-        self.cluster.answer_release(unit, is_released);
     }
 
     /// Works on the oldest minibatch in flight, or reads the next one and asks for its weights.
@@ -214,13 +221,18 @@ impl<'a> Worker<'a> {
         let is_test = self.reads_test();
         // Nothing is read yet: meanwhile work on what is in flight.
         let Some(next) = self.receive(is_test)? else { return self.complete_oldest() };
-        let Some(held) = self.queue.iter_mut().find(|held| held.unit == next.unit) else {
-            // Of a unit that was given back.
+        let Some(held) = self.queue.iter_mut().find(|held| held.unit == next.unit && !held.is_cut) else {
+            // It was given back.
             self.bad_lines_told = self.bad_lines_told.max(next.bad_lines);
+            self.train.recycle(next.batch);
             return Ok(());
         };
-        held.is_begun = true;
-        self.begin(next, is_test)
+        (held.is_begun, held.rest) = (true, next.rest);
+        held.rows += next.batch.row_count() as u64;
+        self.is_beginning = true;
+        self.begin(next, is_test)?;
+        self.is_beginning = false;
+        Ok(())
     }
 
     /// How many minibatches may be in flight while one is computed.
@@ -259,10 +271,10 @@ impl<'a> Worker<'a> {
         keys.extend(self.problem.bias_key);
         let keys = KeyList::new(keys)?;
         // A minibatch that is scored ends no time, and neither do those before it.
-        let step = (!is_test).then(|| self.table.begin_step());
+        self.beginning = (!is_test).then(|| self.table.begin_step());
         let weights = loop {
             let ahead = u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX);
-            let begun = match &step {
+            let begun = match &self.beginning {
                 Some(step) => self.table.pull_step(step, &keys, ahead)?,
                 None => self.table.pull_ahead(&keys, 0)?,
             };
@@ -272,12 +284,14 @@ impl<'a> Worker<'a> {
                 None => self.complete_oldest()?,
             }
         };
-        let (unit, progress) = (next.unit, next.progress);
-        self.in_flight.push_back(InFlight { unit, batch, keys, weights, progress, bad_lines, step });
+        let (unit, mut progress, rest, step) = (next.unit, next.progress, next.rest, self.beginning.take());
+        progress.is_last |= self.queue.iter().any(|held| held.unit == unit && held.is_cut);
+        self.in_flight.push_back(InFlight { unit, batch, keys, weights, progress, rest, bad_lines, step });
         Ok(())
     }
 
     fn complete_oldest(&mut self) -> Result<(), LearnError> {
+        self.await_oldest()?;
         match self.in_flight.pop_front() {
             Some(oldest) => self.complete(oldest),
             None => Ok(()),
@@ -286,7 +300,7 @@ impl<'a> Worker<'a> {
 
     /// Waits for the weights, learns from the rows or scores them, and reports the unit at its end.
     fn complete(&mut self, in_flight: InFlight) -> Result<(), LearnError> {
-        let InFlight { unit, batch, keys, weights, progress, bad_lines, step } = in_flight;
+        let InFlight { unit, batch, keys, weights, progress, bad_lines, step, .. } = in_flight;
         let (weights, is_test) = (weights.wait()?, step.is_none());
         self.report.bad_lines += bad_lines;
         if self.figures.first_pull_at.is_none() {
@@ -363,10 +377,18 @@ impl<'a> Worker<'a> {
         }
         report.scores = parts.next().map_or(Vec::new(), <[ScoreCount]>::to_vec);
         (report.last, report.ended_rows, report.figures) = (true, progress.rows_total, self.figures());
-        let next = self.in_flight.front().and_then(|later| later.step.as_ref());
+        let cut = self.queue.front().filter(|held| held.is_cut);
+        let is_cut = cut.is_some();
+        report.rest = cut.and_then(|held| held.rest);
+        // The names of a step that is beginning are taken, though it may wait for a delay that became shorter.
+        let next = self.in_flight.front().and_then(|later| later.step.as_ref()).or(self.beginning.as_ref());
         let notes = self.rows_learnt.to_le_bytes().to_vec();
         self.cluster.unit_done_before(unit, report.encode(), next, notes);
         self.queue.pop_front();
+        if is_cut {
+            self.cluster.settle_accounts()?;
+            self.dropped.drain(..).for_each(|step| self.table.skip_step(step));
+        }
         Ok(())
     }
 

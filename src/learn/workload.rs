@@ -8,13 +8,19 @@
 //!
 //! A worker whose node is lost keeps its open units: they are done again under its name. Under `Sequential`
 //! it then goes on as before; otherwise it gets no further ones.
+//!
+//! When nothing is left to be given and a worker has nothing, others give up what they have not begun
+//! (`straggler`): a whole unit, or the rest of one, which then is a unit of its own in as many parts as are wanted.
+//! Every example is in one unit at every moment: a unit ends where the rest begins from the moment when the rest is
+//! here, and the scheduler gives the shorter one to whoever takes a lost worker's place
+//! (`protocol::scheduler::release`).
 
 use super::config::WorkItem;
-use super::data::{UnitCursor, UnitPlan};
+use super::data::{UnitCursor, UnitPlan, UnitSource};
 use super::progress::Progress;
 use super::report::{UnitReport, WorkerFigures};
 use super::straggler::Stragglers;
-use crate::client::{DelayPolicy, Offer, Shutdown, Unit, Workload};
+use crate::client::{DelayPolicy, GivenBack, Offer, Shutdown, Unit, Workload};
 use crate::error::ExitCode;
 use crate::id::{TableId, WriterId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,6 +49,8 @@ enum Stage {
 struct Open {
     writer: WriterId,
     item: WorkItem,
+    /// Whether its rest was given to others.
+    is_cut: bool,
     /// Accounts of parts of it, which count when the last is there.
     parts: Vec<UnitReport>,
 }
@@ -58,7 +66,7 @@ pub struct TrainWorkload {
     stages: Vec<Stage>,
     test_cursor: UnitCursor,
     open: BTreeMap<u64, Open>,
-    /// Units that workers gave back.
+    /// What workers gave back.
     returned: VecDeque<WorkItem>,
     stragglers: Option<Stragglers>,
     /// Workers that do only what is open.
@@ -117,8 +125,8 @@ impl TrainWorkload {
         TrainWorkload { solves: true, ..self }
     }
 
-    /// The same pool, that takes units back from workers that have not begun them. A worker that waits for one
-    /// ends no times, so this is for tables where nobody waits for others.
+    /// The same pool, that takes back what slow workers have not begun when others have nothing to do. Not for
+    /// `Sequential` tables.
     #[must_use]
     pub fn with_stragglers(self) -> TrainWorkload {
         TrainWorkload { stragglers: Some(Stragglers::default()), ..self }
@@ -140,10 +148,8 @@ impl TrainWorkload {
     fn choose_delay(&mut self, worker: WriterId, now: WorkerFigures) {
         let before = self.told.insert(worker, now).unwrap_or_default();
         self.delay.on_waited(now.seconds_waiting - before.seconds_waiting, now.seconds() - before.seconds());
-        let (_, done, in_pass) = self.figures().units;
-        if let Some(units) = in_pass.map(|units| units * u64::from(self.passes)).filter(|&units| units > 0) {
-            self.delay.on_done(done as f64 / units as f64);
-        }
+        let share = self.figures().share_done(self.passes);
+        share.into_iter().for_each(|share| self.delay.on_done(share));
     }
 
     fn figures(&self) -> MutexGuard<'_, Progress> {
@@ -212,15 +218,35 @@ impl TrainWorkload {
         }
     }
 
+    /// A worker has given up the rest of a unit: gives what it keeps.
+    fn cut(&mut self, worker: WriterId, unit: u64, rest: UnitSource) -> Result<WorkItem, Shutdown> {
+        let parts = 1 + self.stragglers.as_ref().map_or(0, Stragglers::idle_count);
+        let cut = self.open.get_mut(&unit).and_then(|open| {
+            let WorkItem::Train { pass, source } = open.item else { return None };
+            open.is_cut = true;
+            open.item = WorkItem::Train { pass, source: source.before(&rest)? };
+            Some((pass, open.item.clone()))
+        });
+        let Some((pass, kept)) = cut else {
+            let message = format!("worker {} gives up {rest:?}, which is not the rest of its unit", worker.0);
+            return Err(Shutdown { exit_code: ExitCode::BadInput as u8, message });
+        };
+        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit));
+        let parts = rest.parts(parts);
+        self.figures().on_cut(parts.len() as u64);
+        self.returned.extend(parts.into_iter().map(|source| WorkItem::Train { pass, source }));
+        Ok(kept)
+    }
+
     /// A unit is done, and all its accounts are there.
-    fn end_unit(&mut self, unit: u64, Open { writer, item, parts }: &Open) -> Result<(), Shutdown> {
+    fn end_unit(&mut self, unit: u64, Open { writer, item, parts, .. }: &Open) -> Result<(), Shutdown> {
         for report in parts {
             self.figures()
                 .on_report(*writer, item, report)
                 .map_err(|message| Shutdown { exit_code: ExitCode::Limit as u8, message })?;
             self.choose_delay(*writer, report.figures);
         }
-        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, false));
+        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_gone(unit));
         match (item, parts.last().and_then(|report| report.ended_rows)) {
             (WorkItem::EndTraining, _) => self.stages[writer.0 as usize] = Stage::Ending(true),
             (WorkItem::Train { source, .. }, Some(rows)) => self.train.on_ended(source.file(), rows),
@@ -228,6 +254,13 @@ impl TrainWorkload {
             _ => {}
         }
         Ok(())
+    }
+}
+
+fn encode(item: &WorkItem) -> Vec<u8> {
+    match postcard::to_stdvec(item) {
+        Ok(payload) => payload,
+        Err(error) => unreachable!("work items encode into memory: {error}"),
     }
 }
 
@@ -240,14 +273,11 @@ impl Workload for TrainWorkload {
             Ok(item) => item,
             Err(offer) => return offer,
         };
-        let payload = match postcard::to_stdvec(&item) {
-            Ok(payload) => payload,
-            Err(error) => unreachable!("work items encode into memory: {error}"),
-        };
+        let payload = encode(&item);
         let id = self.next_unit;
         self.next_unit += 1;
         self.figures().on_offered(&item, self.train.unit_count());
-        self.open.insert(id, Open { writer: worker, item, parts: Vec::new() });
+        self.open.insert(id, Open { writer: worker, item, is_cut: false, parts: Vec::new() });
         Offer::Unit(Unit { id, payload })
     }
 
@@ -257,6 +287,12 @@ impl Workload for TrainWorkload {
             message: format!("worker {}: {reason}; run the same release on every node", worker.0),
         })?;
         let is_last = report.last;
+        // Its answer may be on its way still.
+        if let Some(rest) = report.rest
+            && self.open.get(&unit).is_some_and(|open| !open.is_cut)
+        {
+            self.cut(worker, unit, rest)?;
+        }
         let Some(open) = self.open.get_mut(&unit) else { return Ok(()) };
         open.parts.push(report);
         if is_last {
@@ -274,7 +310,7 @@ impl Workload for TrainWorkload {
         self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_asks(worker));
         for (&unit, open) in self.open.iter_mut().filter(|(_, open)| open.writer == worker) {
             open.parts.clear();
-            self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, true));
+            self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit));
         }
         self.figures().on_lost(worker, reason);
     }
@@ -288,12 +324,25 @@ impl Workload for TrainWorkload {
         self.stragglers.as_mut()?.next(&held)
     }
 
-    fn released(&mut self, _worker: WriterId, unit: u64, is_released: bool) {
-        self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit, !is_released));
-        if let Some(Open { item, .. }) = is_released.then(|| self.open.remove(&unit)).flatten() {
-            self.figures().on_taken_back();
-            self.returned.push_back(item);
+    fn released(&mut self, worker: WriterId, unit: u64, given: &GivenBack) -> Result<Option<Vec<u8>>, Shutdown> {
+        match given {
+            GivenBack::Nothing => self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_answered(unit)),
+            GivenBack::Whole => {
+                self.stragglers.iter_mut().for_each(|stragglers| stragglers.on_gone(unit));
+                if let Some(Open { item, .. }) = self.open.remove(&unit) {
+                    self.figures().on_taken_back();
+                    self.returned.push_back(item);
+                }
+            }
+            GivenBack::Rest(rest) => {
+                let rest = postcard::from_bytes(rest).map_err(|error| Shutdown {
+                    exit_code: ExitCode::BadInput as u8,
+                    message: format!("worker {}: unreadable rest of a unit: {error}", worker.0),
+                })?;
+                return self.cut(worker, unit, rest).map(|kept| Some(encode(&kept)));
+            }
         }
+        Ok(None)
     }
 
     fn progress(&mut self, worker: WriterId, report: &[u8]) {

@@ -23,6 +23,18 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The update function of the user has panicked.
+    #[error(
+        "table `{table}`: update function `{function}` panicked: {words}; the rows that it was given then are as they were"
+    )]
+    Panicked {
+        /// The table.
+        table: String,
+        /// The function.
+        function: String,
+        /// What it said.
+        words: String,
+    },
     /// Filters that do not go with the table.
     #[error(transparent)]
     Filters(#[from] FiltersError),

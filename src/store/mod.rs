@@ -39,7 +39,7 @@ mod typed;
 mod update;
 
 pub use error::StoreError;
-pub use function::{CallFunction, CallRun, ExactSum, Functions, Norms, Numbers, RowBlock};
+pub use function::{CallError, CallFunction, CallRun, ExactSum, Functions, Norms, Numbers, RowBlock};
 pub use model::{MODEL_VERSION, ModelLayout, ModelMeta, ModelView, Part, PartPlace, Rows, SectionView, TableMeta};
 pub use positions::Positions;
 pub use request::{first_beyond, strictly_ascending};

@@ -8,7 +8,7 @@ use super::typed::TypedTable;
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::Pool;
-use crate::wire::{Bf16, DType, Pieces, TableSpec};
+use crate::wire::{Bf16, DType, Pieces, TableSpec, UpdateFunction};
 use std::sync::Arc;
 
 /// One shard's part of one table.
@@ -149,6 +149,15 @@ impl Table {
     /// frame's, which claims `frame_range`; only keys inside `range` are applied.
     pub fn apply(&mut self, range: KeyRange, frame_range: KeyRange, keys: Option<&[u64]>, values: &[u8]) {
         each!(&mut self.typed, table => table.push(Mode::Apply, range, frame_range, keys, values));
+    }
+
+    /// The first panic of a user's update function since this was asked last.
+    #[must_use]
+    pub fn take_panic(&self) -> Option<StoreError> {
+        let words = each!(&self.typed, table => table.update.take_panic())?;
+        let UpdateFunction::User(user) = &self.spec().update else { return None };
+        let (table, function) = (self.spec().name.clone(), user.name.to_string());
+        Some(StoreError::Panicked { table, function, words })
     }
 
     /// Finds the positions of the ascending keys of a list that may come again.

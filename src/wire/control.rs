@@ -272,7 +272,7 @@ pub enum ControlMessage {
         /// Counts the losses of that writer's node.
         turn: u32,
     },
-    /// Scheduler to worker: give this unit back unless it is begun. Said again until answered.
+    /// Scheduler to worker: give this unit back, or what is not begun of it. Said again until answered.
     Release {
         /// The unit.
         unit: u64,
@@ -281,9 +281,20 @@ pub enum ControlMessage {
     Released {
         /// The unit.
         unit: u64,
-        /// Whether it was given back; otherwise it is begun, or done.
-        is_released: bool,
+        /// What.
+        given: GivenBack,
     },
+}
+
+/// What a worker gives back of a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GivenBack {
+    /// All of it is begun, or done.
+    Nothing,
+    /// All of it, for nothing is begun.
+    Whole,
+    /// What was not begun, as the learning program says it; opaque here.
+    Rest(Vec<u8>),
 }
 
 /// What becomes of a writer. `Sequential` tables wait for it all the same: who takes its work over pushes

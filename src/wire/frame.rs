@@ -116,6 +116,7 @@ impl RxFrame {
     ///
     /// # Errors
     /// When the body's length is not what the header says.
+    #[inline]
     pub fn linked(header: Header, body: RxBuf) -> Result<RxFrame, WireError> {
         RxFrame::of_link(header, body, false)
     }
@@ -129,6 +130,7 @@ impl RxFrame {
         RxFrame::of_link(header, body, true)
     }
 
+    #[inline]
     fn of_link(header: Header, body: RxBuf, landed: bool) -> Result<RxFrame, WireError> {
         let landed_bytes = if landed { header.value_bytes as usize } else { 0 };
         let expected = header.body_bytes() - landed_bytes;

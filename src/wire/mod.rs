@@ -31,8 +31,8 @@ mod user_update;
 pub use bf16::Bf16;
 pub use call_body::CallBody;
 pub use control::{
-    Assignment, ControlMessage, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task, TaskReply, Unit,
-    WriterChange,
+    Assignment, ControlMessage, GivenBack, JobConfig, ModelRows, NodeInfo, SaveTask, SectionInfo, Shutdown, Task,
+    TaskReply, Unit, WriterChange,
 };
 pub use dependency::{Dependencies, Dependency};
 pub use dtype::DType;

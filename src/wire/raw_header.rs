@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// `PSHD` in a little-endian dump.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PSHD");
 /// Changes with every change of the header or of a control message.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 128;
 
@@ -57,6 +57,7 @@ const _: () = assert!(std::mem::size_of::<RawHeader>() == HEADER_BYTES);
 impl Header {
     /// The header as it lies on the wire, with the checksum over itself and the body's parts.
     #[must_use]
+    #[inline]
     pub fn encode(&self, body: &[&[u8]]) -> RawHeader {
         let mut raw = RawHeader {
             magic: U32::new(MAGIC),
@@ -99,6 +100,7 @@ impl RawHeader {
     ///
     /// # Errors
     /// Says which field is wrong; see [`WireError`].
+    #[inline]
     pub fn decode(&self) -> Result<Header, WireError> {
         if self.magic.get() != MAGIC {
             return Err(WireError::Magic(self.magic.get()));
@@ -141,6 +143,7 @@ impl RawHeader {
     ///
     /// # Errors
     /// [`WireError::Checksum`] when they differ.
+    #[inline]
     pub fn check(&self, body: &[u8]) -> Result<(), WireError> {
         let computed = self.checksum_with(&[body]);
         let found = self.checksum.get();

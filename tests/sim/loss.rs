@@ -1,163 +1,24 @@
-//! Workers that crash while the job goes on: whatever the rule of the table, every minibatch is added exactly
+//! Workers that crash or are slow while the job goes on: whatever the rule of the table, every line counts exactly
 //! once, and a sequential table ends with the bits that it has without a loss.
-//!
-//! A minibatch adds one to each of its keys, and under `Sequential` a number that depends on what was pulled.
 
-use parashard::id::{Incarnation, JobId, Nanos, NodeId, TableId, Timestamp, WriterId};
-use parashard::keyspace::KeyRange;
-use parashard::memory::{Pool, TxBuf};
+use crate::lines::{KEYS, LINES, Program, TABLE, keys, pool_of_work};
+use parashard::id::{Incarnation, JobId, Nanos, NodeId};
+use parashard::learn::progress::Progress;
+use parashard::memory::Pool;
 use parashard::node::Driver;
 use parashard::protocol::Identity;
-use parashard::protocol::scheduler::{Cast, Offer, Scheduler, SchedulerEvent, Workload};
+use parashard::protocol::scheduler::{Cast, Scheduler, SchedulerEvent};
 use parashard::protocol::server::Server;
-use parashard::protocol::worker::{Keys, Request, Worker, WorkerEvent};
+use parashard::protocol::worker::Worker;
 use parashard::transport::sim::{SimFaults, SimNetwork, SimRandom, SimTransport};
-use parashard::wire::{Consistency, DType, Filters, JobConfig, Layout, Shutdown, TableSpec, Unit, UpdateFunction};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use parashard::wire::{Consistency, DType, Filters, JobConfig, Layout, Shutdown, TableSpec, UpdateFunction};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const WORKERS: u32 = 3;
-const UNITS: u64 = 24;
-const BATCHES: u64 = 4;
-const KEYS: u64 = 40;
-const TABLE: TableId = TableId(0);
-/// The unit that says that a writer has no more.
-const END: u64 = u64::MAX;
-
-/// Unit `i` belongs to writer `i mod W`, or under other rules to whoever asks.
-struct Units {
-    sequential: bool,
-    given: Vec<bool>,
-    ended: [bool; WORKERS as usize],
-    left: [bool; WORKERS as usize],
-}
-
-impl Workload for Units {
-    fn next(&mut self, worker: WriterId) -> Offer {
-        let own = |unit: u64| !self.sequential || unit % u64::from(WORKERS) == u64::from(worker.0);
-        let is_left = self.left[worker.0 as usize] && !self.sequential;
-        let next = (0..UNITS).find(|&unit| !self.given[unit as usize] && own(unit)).filter(|_| !is_left);
-        if let Some(unit) = next {
-            self.given[unit as usize] = true;
-            return Offer::Unit(Unit { id: unit, payload: Vec::new() });
-        }
-        match std::mem::replace(&mut self.ended[worker.0 as usize], true) {
-            false => Offer::Unit(Unit { id: END - u64::from(worker.0), payload: Vec::new() }),
-            true => Offer::Finished,
-        }
-    }
-
-    fn finished(&mut self, _: WriterId, _: u64, _: &[u8]) -> Result<(), Shutdown> {
-        Ok(())
-    }
-
-    fn progress(&mut self, _: WriterId, _: &[u8]) {}
-
-    fn lost(&mut self, worker: WriterId, _: &str, _: bool) {
-        self.left[worker.0 as usize] = true;
-    }
-
-    fn stop(&mut self) {}
-}
-
-/// The keys of a minibatch.
-fn keys(unit: u64, batch: u64) -> Vec<u64> {
-    let mut random = SimRandom::new(unit * 31 + batch);
-    (0..KEYS).filter(|_| random.happens(0.3)).collect()
-}
-
-/// A minibatch under way: its first name, and its pull until it is answered.
-struct InFlight {
-    unit: u64,
-    batch: u64,
-    name: Timestamp,
-}
-
-#[derive(Default)]
-struct Program {
-    hand: VecDeque<u64>,
-    begun: VecDeque<(u64, u64)>,
-    in_flight: VecDeque<InFlight>,
-    asked: bool,
-    is_welcome: bool,
-    no_more: bool,
-    ended: bool,
-    adopt: Vec<WriterId>,
-}
-
-fn request(keys: &[u64], name: u64) -> Request<'static> {
-    let keys = Some(Keys::once(TxBuf::from_vec(keys.to_vec())));
-    Request { table: TABLE, range: KeyRange::new(0, KEYS), keys, name: Some(Timestamp(name)), ..Request::default() }
-}
-
-impl Program {
-    fn on_event(&mut self, event: WorkerEvent) {
-        match event {
-            WorkerEvent::Welcome => self.is_welcome = true,
-            WorkerEvent::Assigned(unit) => {
-                self.asked = false;
-                self.no_more |= unit.is_none();
-                if let Some(Unit { id, .. }) = unit {
-                    self.hand.push_back(id);
-                    let batches = if id > UNITS { 0 } else { BATCHES };
-                    self.begun.extend((0..batches).map(|batch| (id, batch)));
-                }
-            }
-            WorkerEvent::Adopt(writer) => self.adopt.push(writer),
-            WorkerEvent::Release(_) => {}
-            WorkerEvent::Ended(_) => self.ended = true,
-        }
-    }
-
-    fn act(&mut self, now: Nanos, worker: &mut Worker, consistency: Consistency) {
-        if !self.is_welcome || self.ended {
-            return;
-        }
-        if self.hand.len() < 2 && !self.asked && !self.no_more {
-            worker.next_unit();
-            self.asked = true;
-        }
-        let ahead = self.in_flight.len() as u32;
-        if ahead < 2
-            && worker.may_pull_ahead(TABLE, ahead)
-            && let Some((unit, batch)) = self.begun.pop_front()
-        {
-            let name = worker.reserve(3);
-            worker.pull(now, &Request { ahead, ..request(&keys(unit, batch), name.0) }).expect("a right pull");
-            self.in_flight.push_back(InFlight { unit, batch, name });
-        }
-        // Nothing of a unit is pushed before the account of the one before is given.
-        let front = self.hand.front();
-        let is_due = |first: &&InFlight| front == Some(&first.unit) && worker.is_done(first.name);
-        if let Some(first) = self.in_flight.front().filter(is_due) {
-            let InFlight { unit, batch, name } = *first;
-            let pulled = worker.take_pulled(name).expect("a right pull");
-            let sum: i64 = pulled.typed::<i64>().iter().fold(0, |sum, &number| (sum + number) % 9973);
-            let number = if consistency == Consistency::Sequential { 1 + sum + unit as i64 } else { 1 };
-            let keys = keys(unit, batch);
-            let values = TxBuf::from_vec(vec![number; keys.len()]);
-            let push = worker.push(now, &request(&keys, name.0 + 1), values).expect("a right push");
-            worker.abandon(push);
-            worker.tick_as(now, TABLE, Timestamp(name.0 + 2)).expect("goes on");
-            self.in_flight.pop_front();
-        }
-        let Some(&unit) = self.hand.front() else { return };
-        let is_open = self.begun.iter().any(|&(of, _)| of == unit) || self.in_flight.iter().any(|of| of.unit == unit);
-        if is_open || !worker.is_settled() {
-            return;
-        }
-        if unit > UNITS {
-            worker.finish(now, TABLE).expect("a known table");
-            if !worker.is_settled() {
-                return;
-            }
-        }
-        let next = self.in_flight.front().map_or(worker.next_name(), |later| later.name);
-        worker.unit_done_before(unit, Vec::new(), next, Vec::new());
-        self.hand.pop_front();
-    }
-}
+/// A slow worker does something in one of so many rounds.
+const SLOWNESS: u64 = 50;
 
 type On<M> = Driver<M, SimTransport>;
 
@@ -166,6 +27,7 @@ struct Node {
     program: Program,
     /// The process that runs it.
     host: u32,
+    rounds: u64,
 }
 
 /// A job on the simulated network.
@@ -178,6 +40,9 @@ struct Job {
     workers: BTreeMap<u32, Node>,
     /// Processes started so far.
     starts: u32,
+    progress: Arc<Mutex<Progress>>,
+    /// The process that is slow, if one is.
+    slow: Option<u32>,
     is_over: bool,
 }
 
@@ -200,9 +65,8 @@ impl Job {
             consistency,
             filters: Filters::default(),
         };
-        let sequential = consistency == Consistency::Sequential;
-        let (none, count) = ([false; WORKERS as usize], UNITS as usize);
-        let work = Units { sequential, given: vec![false; count], ended: none, left: none };
+        let progress = Arc::default();
+        let work = pool_of_work(consistency, WORKERS, &progress);
         let job = JobConfig { tables: vec![spec], writers: WORKERS, program: Vec::new(), survives_worker_loss: true };
         let cast = Cast { shards: shards.to_vec(), workers: WORKERS, replicas: 0 };
         let join = |node| network.join(Nanos(0), node, Incarnation(1), &pool);
@@ -214,7 +78,8 @@ impl Job {
         };
         let servers = shards.map(server).into();
         let workers = BTreeMap::new();
-        let mut job = Job { network, pool, consistency, scheduler, servers, workers, starts: 0, is_over: false };
+        let (starts, slow, is_over) = (0, None, false);
+        let mut job = Job { network, pool, consistency, scheduler, servers, workers, starts, progress, slow, is_over };
         (0..WORKERS).for_each(|rank| job.start_worker(Nanos(0), rank, rank));
         job
     }
@@ -224,7 +89,8 @@ impl Job {
         let node = NodeId::worker(rank);
         let machine = Worker::new(now, identity(node, self.starts), "h".into(), "s", Arc::clone(&self.pool));
         let transport = self.network.join(now, node, Incarnation(self.starts.into()), &self.pool);
-        self.workers.insert(rank, Node { driver: Driver::new(machine, transport), program: Program::default(), host });
+        let node = Node { driver: Driver::new(machine, transport), program: Program::default(), host, rounds: 0 };
+        self.workers.insert(rank, node);
     }
 
     fn poll_scheduler(&mut self, now: Nanos) {
@@ -257,7 +123,10 @@ impl Job {
             while let Some(event) = node.driver.poll_event() {
                 node.program.on_event(event);
             }
-            node.program.act(now, node.driver.machine_mut(), self.consistency);
+            node.rounds += 1;
+            if self.slow != Some(node.host) || node.rounds.is_multiple_of(SLOWNESS) {
+                node.program.act(now, node.driver.machine_mut(), self.consistency);
+            }
             assert!(node.driver.machine_mut().take_refusal().is_none(), "refused");
             node.driver.flush(now);
             adopted.extend(node.program.adopt.drain(..).map(|writer| (writer.0, node.host)));
@@ -292,14 +161,36 @@ impl Job {
     }
 }
 
-/// Runs a job in which these workers' processes crash at these moments; gives the sums of all keys.
-fn run(seed: u64, consistency: Consistency, crashes: &[(u32, u64)], faults: SimFaults) -> BTreeMap<u64, i64> {
-    let mut job = Job::start(seed, consistency, faults);
+/// What may happen to a job beside its crashes.
+#[derive(Clone)]
+struct Conditions {
+    slow: Option<u32>,
+    faults: SimFaults,
+    keeps_the_rest: bool,
+}
+
+impl Conditions {
+    fn quiet() -> Conditions {
+        Conditions { slow: None, faults: SimFaults::none(), keeps_the_rest: false }
+    }
+
+    /// Of a seed: half of them rough, and three of four with a slow worker.
+    fn of(seed: u64) -> Conditions {
+        let faults = if seed.is_multiple_of(2) { SimFaults::none() } else { SimFaults::rough() };
+        Conditions { slow: Some((seed / 2 % 4) as u32), faults, keeps_the_rest: false }
+    }
+}
+
+/// Runs a job in which these workers' processes crash at these moments.
+fn run(seed: u64, consistency: Consistency, crashes: &[(u32, u64)], conditions: Conditions) -> Job {
+    let mut job = Job::start(seed, consistency, conditions.faults);
+    job.slow = conditions.slow;
     let (mut now, mut crashes) = (Nanos(0), crashes.iter().peekable());
     for _ in 0..400_000 {
+        job.workers.values_mut().for_each(|node| node.program.keeps_the_rest = conditions.keeps_the_rest);
         job.step(now);
         if job.is_over {
-            return job.sums();
+            return job;
         }
         now = now.after(Duration::from_micros(200));
         if let Some(&(host, _)) = crashes.next_if(|(_, at)| now.0 >= at * 1_000_000) {
@@ -319,26 +210,62 @@ fn crashes(seed: u64) -> Vec<(u32, u64)> {
     if random.happens(0.4) { vec![(first, at), (second, later)] } else { vec![(first, at)] }
 }
 
-#[test]
-fn every_minibatch_counts_once_though_workers_crash() {
+/// How often each key is in all lines.
+fn due() -> BTreeMap<u64, i64> {
     let mut due: BTreeMap<u64, i64> = (0..KEYS).map(|key| (key, 0)).collect();
-    for (unit, batch) in (0..UNITS).flat_map(|unit| (0..BATCHES).map(move |batch| (unit, batch))) {
-        keys(unit, batch).into_iter().for_each(|key| *due.entry(key).or_default() += 1);
+    for key in (0..LINES).flat_map(keys) {
+        *due.entry(key).or_default() += 1;
     }
+    due
+}
+
+/// The rules under which units are taken back and cut.
+fn rules(seed: u64) -> [Consistency; 2] {
+    [Consistency::Eventual, Consistency::BoundedDelay { delay_max: (seed % 4) as u32 }]
+}
+
+/// Fails unless every line counts once; gives how many units were taken back and cut.
+fn check(seed: u64, consistency: Consistency, crashes: &[(u32, u64)]) -> (u64, u64) {
+    let job = run(seed, consistency, crashes, Conditions::of(seed));
+    assert_eq!(job.sums(), due(), "seed {seed} {consistency}");
+    let progress = job.progress.lock().expect("one thread");
+    assert_eq!(progress.rows(), LINES, "seed {seed} {consistency}: what the summary says");
+    (progress.units_taken_back, progress.units_cut)
+}
+
+#[test]
+fn every_line_counts_once_though_workers_crash() {
     for seed in 0..40 {
-        for consistency in [Consistency::Eventual, Consistency::BoundedDelay { delay_max: (seed % 4) as u32 }] {
-            let faults = if seed % 2 == 0 { SimFaults::none() } else { SimFaults::rough() };
-            let found = run(seed, consistency, &crashes(seed), faults);
-            assert_eq!(found, due, "seed {seed} {consistency}");
+        for consistency in rules(seed) {
+            check(seed, consistency, &crashes(seed));
         }
     }
 }
 
 #[test]
+fn what_a_slow_worker_has_not_begun_is_done_by_others_once() {
+    for bounded in [false, true] {
+        let (mut taken_back, mut cut) = (0, 0);
+        for seed in 0..40 {
+            let (whole, rests) = check(seed, rules(seed)[usize::from(bounded)], &[]);
+            (taken_back, cut) = (taken_back + whole, cut + rests);
+        }
+        assert!(taken_back > 0 && cut > 20, "{taken_back} units were taken back and {cut} cut");
+    }
+}
+
+#[test]
+fn a_worker_that_does_what_it_has_given_up_is_found() {
+    let conditions = Conditions { keeps_the_rest: true, slow: Some(1), ..Conditions::quiet() };
+    assert_ne!(run(0, Consistency::Eventual, &[], conditions).sums(), due());
+}
+
+#[test]
 fn a_sequential_table_does_not_show_that_workers_crashed() {
-    let undisturbed = run(0, Consistency::Sequential, &[], SimFaults::none());
+    let undisturbed = run(0, Consistency::Sequential, &[], Conditions::quiet()).sums();
     for seed in 0..40 {
-        let faults = if seed % 2 == 0 { SimFaults::none() } else { SimFaults::rough() };
-        assert_eq!(run(seed, Consistency::Sequential, &crashes(seed), faults), undisturbed, "seed {seed}");
+        let job = run(seed, Consistency::Sequential, &crashes(seed), Conditions::of(seed));
+        assert_eq!(job.sums(), undisturbed, "seed {seed}");
+        assert_eq!(job.progress.lock().expect("one thread").units_cut, 0, "seed {seed}");
     }
 }

@@ -6,11 +6,12 @@
 //! is printed with the line that runs it alone.
 //!
 //! `plan` says what a seed means, `program` what a worker does, `oracle` what it may see, `cluster`
-//! runs it all; `seed`, `shape` and `ending` are the tests. `straggler` is a job with a slow worker, `waiting` says
-//! who waits in it.
+//! runs it all; `seed`, `shape` and `ending` are the tests. `lines` is the worker of training, for `loss`: crashes
+//! and slow workers. `straggler` is a job with a slow worker, `waiting` says who waits in it.
 
 mod cluster;
 mod ending;
+mod lines;
 mod loss;
 mod number;
 mod oracle;

@@ -15,6 +15,7 @@ mod batch;
 mod block;
 mod convert;
 mod criteo;
+mod cut;
 mod error;
 mod file;
 mod format;
@@ -44,7 +45,7 @@ pub use parser::RowParser;
 pub use read_ahead::{ReadAhead, UnitBatch};
 pub use reader::{UnitProgress, UnitReader};
 pub use scan::{closed_units, key_end};
-pub use unit::{UnitCursor, UnitPlan, UnitSource};
+pub use unit::{BlockPlace, UnitCursor, UnitPlan, UnitSource};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,8 @@
 //! fixed number of batches is in flight, so the thread waits when it is too far ahead. Errors
 //! travel with the batches, in their place. Dropping the handle ends the thread.
 //!
-//! The rows of a batch depend on the rows before it. A unit that is cancelled counts for nothing, so that what
-//! comes after it is cut as if it had never been.
+//! The rows of a batch depend on the rows before it. A unit that is cut counts with the rows that are kept of it,
+//! so that what comes after it is cut into batches as if the rest had never been.
 
 use super::ReaderConfig;
 use super::batch::LocalBatch;
@@ -14,7 +14,7 @@ use super::file::DataFile;
 use super::reader::{UnitProgress, UnitReader};
 use super::unit::UnitSource;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,6 +32,8 @@ pub struct UnitBatch {
     pub batch: LocalBatch,
     /// Whether the unit ends here, and what was found at its end.
     pub progress: UnitProgress,
+    /// What of the unit lies behind these rows; none at its end.
+    pub rest: Option<UnitSource>,
     /// Bad lines that the thread has skipped so far, in all units.
     pub bad_lines: u64,
 }
@@ -42,7 +44,7 @@ pub struct ReadAhead {
     units: Option<Sender<(u64, UnitSource)>>,
     batches: Option<Receiver<Result<UnitBatch, DataError>>>,
     empty: Sender<LocalBatch>,
-    cancelled: Arc<Mutex<BTreeSet<u64>>>,
+    cuts: Arc<Mutex<BTreeMap<u64, u64>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,12 +63,12 @@ impl ReadAhead {
         let (batches_out, batches) = bounded(BATCHES_AHEAD);
         let (empty, empty_in) = unbounded();
         let reader = UnitReader::new(files, config);
-        let cancelled = Arc::default();
-        let is_cancelled = Cancelled(Arc::clone(&cancelled));
+        let cuts = Arc::default();
+        let of_thread = Cuts(Arc::clone(&cuts));
         let thread = std::thread::Builder::new()
             .name("read-ahead".into())
-            .spawn(move || run(reader, batch_rows, (&units_in, &is_cancelled), &batches_out, &empty_in))?;
-        Ok(ReadAhead { units: Some(units), batches: Some(batches), empty, cancelled, thread: Some(thread) })
+            .spawn(move || run(reader, batch_rows, (&units_in, &of_thread), &batches_out, &empty_in))?;
+        Ok(ReadAhead { units: Some(units), batches: Some(batches), empty, cuts, thread: Some(thread) })
     }
 
     /// Gives the thread a unit to read after those it has.
@@ -77,9 +79,10 @@ impl ReadAhead {
         }
     }
 
-    /// Takes the unit back that was submitted last. Batches of it may still come, and are to be dropped.
-    pub fn cancel(&self, unit: u64) {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(unit);
+    /// Takes the unit back that was submitted last, but for its first `rows` rows. Batches of what lies behind may
+    /// still come, and are to be dropped.
+    pub fn cut(&self, unit: u64, rows: u64) {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, rows);
     }
 
     /// Waits for the next batch. After an error the unit is over, and the next one comes.
@@ -123,16 +126,16 @@ impl Drop for ReadAhead {
     }
 }
 
-/// The units that the learner does not want any more.
-struct Cancelled(Arc<Mutex<BTreeSet<u64>>>);
+/// The units of which the learner does not want the rest, and how many rows it keeps.
+struct Cuts(Arc<Mutex<BTreeMap<u64, u64>>>);
 
-impl Cancelled {
+impl Cuts {
     fn has(&self, unit: u64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&unit)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&unit)
     }
 
-    fn forget(&self, unit: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
+    fn take(&self, unit: u64) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit)
     }
 }
 
@@ -144,7 +147,7 @@ fn ended() -> DataError {
 fn run(
     mut reader: UnitReader,
     batch_rows: impl Fn(u64) -> usize,
-    (units, cancelled): (&Receiver<(u64, UnitSource)>, &Cancelled),
+    (units, cuts): (&Receiver<(u64, UnitSource)>, &Cuts),
     batches: &Sender<Result<UnitBatch, DataError>>,
     empty: &Receiver<LocalBatch>,
 ) {
@@ -152,18 +155,18 @@ fn run(
     // The unit before, and the rows before it.
     let mut last: Option<(u64, u64)> = None;
     for (unit, source) in units {
-        if let Some((last, rows)) = last.filter(|&(last, _)| cancelled.has(last)) {
-            rows_before = rows;
-            cancelled.forget(last);
+        if let Some((rows, kept)) = last.and_then(|(last, rows)| Some((rows, cuts.take(last)?))) {
+            rows_before = rows + kept;
         }
         last = Some((unit, rows_before));
         let mut begun = reader.begin_unit(&source);
-        while !cancelled.has(unit) {
+        while !cuts.has(unit) {
             let delivery = begun.and_then(|()| {
                 let mut batch = empty.try_recv().unwrap_or_default();
                 let progress = reader.read_local(batch_rows(rows_before).max(1), &mut batch)?;
                 rows_before += batch.row_count() as u64;
-                Ok(UnitBatch { unit, batch, progress, bad_lines: reader.bad_lines() })
+                let rest = if progress.is_last { None } else { reader.rest() };
+                Ok(UnitBatch { unit, batch, progress, rest, bad_lines: reader.bad_lines() })
             });
             let is_over = delivery.as_ref().map_or(true, |delivered| delivered.progress.is_last);
             if batches.send(delivery).is_err() {

@@ -12,7 +12,7 @@ use super::format::Compression;
 use super::lines::LineStream;
 use super::localize::Localizer;
 use super::parser::{RowParser, line_end, parser_for};
-use super::unit::UnitSource;
+use super::unit::{BlockPlace, UnitSource};
 use super::{BITS_MAX, Beyond, ReaderConfig};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -31,6 +31,7 @@ pub struct UnitProgress {
 pub struct UnitReader {
     files: Arc<[DataFile]>,
     config: ReaderConfig,
+    unit: Option<UnitSource>,
     open: Open,
     bad_lines: u64,
     localizer: Localizer,
@@ -41,7 +42,7 @@ pub struct UnitReader {
 enum Open {
     Nothing,
     Text(Text),
-    Blocks(Blocks),
+    Blocks(Box<Blocks>),
 }
 
 struct Text {
@@ -54,11 +55,14 @@ struct Blocks {
     file: u32,
     blocks: BlockFile,
     block: Block,
-    /// Rows of `block` that were given already.
+    /// The first row of `block` that was not given, and one past the unit's last.
     row: usize,
-    /// Next block to read, and one past the unit's last.
+    rows: usize,
+    /// Rows before the unit in the next block.
+    skip: u64,
+    /// Next block to read, and one past the unit's last row.
     next: u64,
-    end: u64,
+    end: BlockPlace,
 }
 
 impl UnitReader {
@@ -68,6 +72,7 @@ impl UnitReader {
         UnitReader {
             files,
             config,
+            unit: None,
             open: Open::Nothing,
             bad_lines: 0,
             localizer: Localizer::new(),
@@ -93,6 +98,7 @@ impl UnitReader {
         check_bits(data, &self.config)?;
         let failed = |error| DataError::read(&data.path, error);
         let before = std::mem::replace(&mut self.open, Open::Nothing);
+        self.unit = Some(*unit);
         self.open = match (unit, parser_for(data.format, &self.config)) {
             (&UnitSource::ByteRange { begin, end, .. }, Some(parser)) if data.compression == Compression::Plain => {
                 let stream = byte_range(data, begin, end).map_err(failed)?;
@@ -108,18 +114,44 @@ impl UnitReader {
                 text.stream.limit_lines(row_count);
                 Open::Text(text)
             }
-            (&UnitSource::Blocks { first, count, .. }, None) => {
+            (&UnitSource::Blocks { begin, end, .. }, None) => {
                 let mut blocks = match before {
                     Open::Blocks(blocks) if blocks.file == file => blocks,
-                    _ => open_blocks(file, data, &self.config)?,
+                    _ => Box::new(open_blocks(file, data, &self.config)?),
                 };
                 blocks.block.clear();
-                (blocks.row, blocks.next, blocks.end) = (0, first, first.saturating_add(count));
+                (blocks.row, blocks.rows, blocks.skip) = (0, 0, begin.row);
+                (blocks.next, blocks.end) = (begin.block, end);
                 Open::Blocks(blocks)
             }
             _ => return Err(DataError::Unit { unit: format!("{unit:?} of {}", data.path.display()) }),
         };
         Ok(())
+    }
+
+    /// What of the unit lies behind the rows that were read, of a unit that was not read to its end.
+    #[must_use]
+    pub fn rest(&self) -> Option<UnitSource> {
+        match (self.unit?, &self.open) {
+            (UnitSource::ByteRange { file, end, .. }, Open::Text(text)) => {
+                Some(UnitSource::ByteRange { file, begin: text.stream.offset(), end })
+            }
+            (UnitSource::Rows { file, first_row, row_count }, Open::Text(text)) => {
+                let begin = text.stream.lines_consumed()?;
+                Some(UnitSource::Rows {
+                    file,
+                    first_row: begin,
+                    row_count: row_count.checked_sub(begin.checked_sub(first_row)?)?,
+                })
+            }
+            (UnitSource::Blocks { file, .. }, Open::Blocks(blocks)) => {
+                let block = blocks.next.checked_sub(1)?;
+                let place = |row: usize| BlockPlace { block, row: row as u64 };
+                let end = if blocks.has_next() { blocks.end } else { place(blocks.rows) };
+                Some(UnitSource::Blocks { file, begin: place(blocks.row), end })
+            }
+            _ => None,
+        }
     }
 
     /// Replaces `out` by the unit's next rows, `rows_max` unless the unit ends before.
@@ -200,7 +232,8 @@ fn open_blocks(file: u32, data: &DataFile, config: &ReaderConfig) -> Result<Bloc
     if config.beyond == Beyond::Refuse && blocks.key_end() > limit {
         return Err(DataError::KeyEnd { path: data.path.clone(), key_end: blocks.key_end(), limit });
     }
-    Ok(Blocks { file, blocks, block: Block::default(), row: 0, next: 0, end: 0 })
+    let (block, end) = (Block::default(), BlockPlace::default());
+    Ok(Blocks { file, blocks, block, row: 0, rows: 0, skip: 0, next: 0, end })
 }
 
 impl Text {
@@ -265,20 +298,29 @@ fn count_lines(data: &DataFile, end: u64) -> io::Result<u64> {
 }
 
 impl Blocks {
+    /// Whether rows of the next block are of the unit.
+    fn has_next(&self) -> bool {
+        BlockPlace { block: self.next, row: 0 } < self.end
+    }
+
     /// Goes to the next block with rows. False at the unit's end.
     fn advance(&mut self) -> Result<bool, DataError> {
-        while self.row == self.block.row_count() && self.next < self.end {
-            self.row = 0;
+        while self.row == self.rows && self.has_next() {
+            (self.row, self.rows) = (0, 0);
             self.block.clear();
             self.blocks.read(self.next, &mut self.block)?;
+            let all = self.block.row_count();
+            let within = |row: u64| usize::try_from(row).map_or(all, |row| row.min(all));
+            self.rows = if self.next == self.end.block { within(self.end.row) } else { all };
+            self.row = within(std::mem::take(&mut self.skip)).min(self.rows);
             self.next += 1;
         }
-        Ok(self.row < self.block.row_count())
+        Ok(self.row < self.rows)
     }
 
     fn read(&mut self, rows_max: usize, out: &mut RowBatch) -> Result<UnitProgress, DataError> {
         while out.row_count() < rows_max && self.advance()? {
-            let count = (rows_max - out.row_count()).min(self.block.row_count() - self.row);
+            let count = (rows_max - out.row_count()).min(self.rows - self.row);
             self.block.append_rows(self.row..self.row + count, out);
             self.row += count;
         }
@@ -297,9 +339,9 @@ impl Blocks {
             out.clear();
             return self.progress().map(Some);
         }
-        let left = self.block.row_count() - self.row;
+        let left = self.rows - self.row;
         let drops = self.block.key_end() > config.key_end.unwrap_or(u64::MAX);
-        if drops || (left < rows_max && self.next < self.end) {
+        if drops || (left < rows_max && self.has_next()) {
             return Ok(None);
         }
         let count = left.min(rows_max);

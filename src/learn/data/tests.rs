@@ -13,7 +13,7 @@ fn read(files: &[DataFile], unit_bytes: u64) -> RowBatch {
     let ahead = ReadAhead::spawn(Arc::from(files), ReaderConfig::default(), |_| 1000).unwrap();
     let (mut cursor, mut rows, mut number) = (UnitCursor::default(), RowBatch::default(), 0);
     while let Some(unit) = plan.next_unit(&mut cursor) {
-        ahead.submit(number, unit.clone());
+        ahead.submit(number, unit);
         loop {
             let received = ahead.receive().unwrap();
             assert_eq!(received.unit, number);

@@ -13,8 +13,17 @@ use serde::{Deserialize, Serialize};
 /// Lines of a compressed file's unit at least.
 const UNIT_ROWS_MIN: u64 = 256;
 
+/// A row of a block file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct BlockPlace {
+    /// The block.
+    pub block: u64,
+    /// The row in it.
+    pub row: u64,
+}
+
 /// One piece of work. `file` is an index into the job's list of files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnitSource {
     /// The lines of a plain text file that begin in `[begin, end)`.
     ByteRange {
@@ -25,14 +34,14 @@ pub enum UnitSource {
         /// One past the last byte.
         end: u64,
     },
-    /// Blocks of a block file.
+    /// Rows of a block file: whole blocks, unless a unit was cut.
     Blocks {
         /// Index of the file.
         file: u32,
-        /// First block.
-        first: u64,
-        /// Number of blocks.
-        count: u64,
+        /// First row.
+        begin: BlockPlace,
+        /// One past the last row.
+        end: BlockPlace,
     },
     /// Lines of a compressed text file; blank lines and comments count. May lie behind its end.
     Rows {
@@ -46,6 +55,13 @@ pub enum UnitSource {
 }
 
 impl UnitSource {
+    /// Whole blocks.
+    #[must_use]
+    pub fn blocks(file: u32, first: u64, count: u64) -> UnitSource {
+        let place = |block| BlockPlace { block, row: 0 };
+        UnitSource::Blocks { file, begin: place(first), end: place(first.saturating_add(count)) }
+    }
+
     /// Index of the unit's file.
     #[must_use]
     pub fn file(&self) -> u32 {
@@ -123,7 +139,7 @@ impl UnitPlan {
         while let Some(series) = self.series.get(cursor.series) {
             let unit = match *series {
                 Series::Closed(ref units) => {
-                    usize::try_from(cursor.unit).ok().and_then(|index| units.get(index)).cloned()
+                    usize::try_from(cursor.unit).ok().and_then(|index| units.get(index)).copied()
                 }
                 Series::Open { file, unit_rows, rows_total } => {
                     let first_row = cursor.unit * unit_rows;
@@ -154,7 +170,7 @@ fn block_units(file: u32, data: &DataFile, unit_bytes: u64) -> Result<Vec<UnitSo
     let mean_bytes = (data.bytes / blocks.max(1)).max(1);
     let count = (unit_bytes / mean_bytes).max(1);
     let firsts = (0..blocks).step_by(usize::try_from(count).unwrap_or(usize::MAX));
-    Ok(firsts.map(|first| UnitSource::Blocks { file, first, count: count.min(blocks - first) }).collect())
+    Ok(firsts.map(|first| UnitSource::blocks(file, first, count.min(blocks - first))).collect())
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Worker<'_> {
     fn take(&self, unit: Unit, train: &ReadAhead, test: &ReadAhead) -> Result<(u64, WorkItem), LearnError> {
         let item: WorkItem = postcard::from_bytes(&unit.payload)
             .map_err(|error| LearnError::Message(format!("unreadable unit of work: {error}")))?;
-        let submit = |reader: &ReadAhead, source: &UnitSource| reader.submit(unit.id, source.clone());
+        let submit = |reader: &ReadAhead, source: &UnitSource| reader.submit(unit.id, *source);
         match &item {
             WorkItem::Train { source, .. } => submit(train, source),
             WorkItem::Test { source } => submit(test, source),

@@ -6,6 +6,7 @@
 
 use super::Scheduler;
 use crate::id::{NodeId, Role, TableId};
+use crate::limit;
 use crate::wire::{Consistency, ControlMessage, TableSpec};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,7 +56,8 @@ impl Delays {
     /// Changes a table's delay; the message for the workers, if that is a change.
     fn change(&mut self, table: TableId, delay_max: u32) -> Option<ControlMessage> {
         let own = self.tables.iter_mut().find(|own| own.table == table)?;
-        if own.latest().1 == delay_max {
+        // Past the limit it is asked for again when somebody has heard.
+        if own.latest().1 == delay_max || own.changes.len() >= limit::DELAY_CHANGES {
             return None;
         }
         self.sequence += 1;
@@ -181,6 +183,17 @@ mod tests {
             consistency: Consistency::BoundedDelay { delay_max },
             filters: Filters::default(),
         }])
+    }
+
+    #[test]
+    fn changes_that_a_worker_does_not_hear_do_not_pile_up() {
+        let mut delays = delays(8);
+        let changed = (0..10_000).filter(|turn| delays.change(TABLE, turn % 7).is_some()).count();
+        assert!(changed <= limit::DELAY_CHANGES && delays.tables[0].changes.len() <= limit::DELAY_CHANGES);
+        let last = delays.sequence;
+        WORKERS.iter().for_each(|&worker| delays.on_heard(worker, TABLE, last));
+        delays.settle(&WORKERS);
+        assert!(delays.change(TABLE, 5).or_else(|| delays.change(TABLE, 6)).is_some(), "they were heard");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! replicas its ranges are gone; after the end begins nothing but the end is said.
 //!
 //! `nodes` watches nodes, `work` hands out units and tasks, `delay` changes delays, as a `delay_policy`
-//! wants, `writers` are decisions about those that are gone, `ending` ends.
+//! wants, `release` takes units back, `writers` are decisions about those that are gone, `ending` ends.
 
 mod adoption;
 mod delay;
@@ -158,7 +158,7 @@ impl Scheduler {
             ControlMessage::UnitDone { sequence, unit, report, resume } => {
                 self.on_unit_done(now, from, sequence, (unit, &report, resume));
             }
-            ControlMessage::Released { unit, is_released } => self.on_released(from, unit, is_released),
+            ControlMessage::Released { unit, given } => self.on_released(now, from, unit, &given),
             ControlMessage::Progress { report } => {
                 self.workload.progress(crate::id::WriterId(from.rank()), &report);
                 self.check_delays();

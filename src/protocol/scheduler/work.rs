@@ -4,7 +4,7 @@
 use super::{Scheduler, SchedulerEvent};
 use crate::id::{Nanos, NodeId, Role, TableId, WriterId};
 use crate::protocol::machine::Output;
-use crate::wire::{Assignment, ControlMessage, ResumePoint, Shutdown, Task, TaskReply, Unit};
+use crate::wire::{Assignment, ControlMessage, GivenBack, ResumePoint, Shutdown, Task, TaskReply, Unit};
 use std::collections::VecDeque;
 
 /// The workload's answer to a worker that asks for work.
@@ -40,14 +40,20 @@ pub trait Workload: Send {
     /// The process of the worker `by` does a lost worker's work from now on.
     fn adopted(&mut self, _worker: WriterId, _by: WriterId) {}
 
-    /// A unit that a worker was given, has perhaps not begun, and that another waits for. Asked whenever
-    /// something was told, until there is none; each unit is asked back once.
+    /// A unit that a worker was given and of which another waits for what is not begun. Asked whenever
+    /// something was told, until there is none.
     fn take_back(&mut self) -> Option<(WriterId, u64)> {
         None
     }
 
-    /// Whether a worker has given a unit back: it may be offered again, and has not been begun.
-    fn released(&mut self, _worker: WriterId, _unit: u64, _is_released: bool) {}
+    /// What a worker gives back of a unit that it was asked for: it may be offered again, and will never be begun
+    /// there. Where that is a part, gives the payload of what the worker keeps.
+    ///
+    /// # Errors
+    /// When the part is unreadable or none of the unit; the job then ends so.
+    fn released(&mut self, _worker: WriterId, _unit: u64, _given: &GivenBack) -> Result<Option<Vec<u8>>, Shutdown> {
+        Ok(None)
+    }
 
     /// Offer no more work: the job was asked to stop.
     fn stop(&mut self);

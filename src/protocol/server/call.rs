@@ -4,16 +4,19 @@
 //! A call runs once. Its answer is kept until the writer has settled its name, and a repeated question is
 //! answered from there; a name that is claimed without an answer is settled, and nobody waits for it.
 //!
+//! A function that panics is a call that is answered with an error; the shard and the job go on.
+//!
 //! Past [`limit::SHARD_ANSWER_BYTES`] of kept answers a call is refused `busy`, unless it is its writer's
 //! oldest open operation: so the one for which all others wait always goes on.
 
 use super::Server;
 use super::arrived::Arrived;
-use crate::clock::ClockError;
+use crate::error::{Classify, Severity};
 use crate::id::{NodeId, Timestamp, WriterId};
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
+use crate::store::CallError;
 use crate::wire::{CallBody, Header, RxFrame};
 use std::collections::BTreeMap;
 
@@ -106,10 +109,8 @@ impl Server {
                 self.answers.keep(&header, answer.clone());
                 self.answer_call(from, &header, answer);
             }
-            Err(ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. }) => {
-                self.refuse_busy(from, &header)
-            }
-            Err(error @ ClockError::Timestamp(_)) => self.refuse(from, &header, &error.to_string()),
+            Err(error) if error.severity() == Severity::Retryable => self.refuse_busy(from, &header),
+            Err(error) => self.refuse(from, &header, &error.to_string()),
         }
         self.claimed = parts;
     }
@@ -118,7 +119,11 @@ impl Server {
         let body = CallBody::decode(call.values())?;
         let (function, state) = (self.functions.call(body.function)?, &mut self.tables[index]);
         let answer = state.table.run(function.as_ref(), parts, body.arguments);
-        let named = |reason| format!("table '{}', function '{}': {reason}", state.spec.name, body.function);
+        let (table, function) = (&state.spec.name, body.function);
+        let named = |error: CallError| match error {
+            CallError::Refused(reason) => format!("table '{table}', function '{function}': {reason}"),
+            CallError::Panicked(_) => format!("table '{table}', function '{function}' {error}"),
+        };
         answer.map(TxBuf::from_vec).map_err(named)
     }
 

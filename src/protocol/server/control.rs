@@ -39,8 +39,7 @@ impl Server {
         self.identity.epoch = partition.epoch;
         self.partition = partition;
         self.writers = config.writers;
-        let states: Result<Vec<_>, _> =
-            config.tables.iter().map(|spec| self.open_table(spec, config.survives_worker_loss)).collect();
+        let states: Result<Vec<_>, _> = config.tables.iter().map(|spec| self.open_table(spec, config)).collect();
         match states {
             Ok(states) => {
                 self.tables = states;
@@ -54,14 +53,24 @@ impl Server {
         }
     }
 
-    fn open_table(&self, spec: &TableSpec, survives_worker_loss: bool) -> Result<TableState, StoreError> {
+    fn open_table(&self, spec: &TableSpec, job: &JobConfig) -> Result<TableState, StoreError> {
         let owned = self.partition.owned_by(self.identity.node, spec.key_end);
+        let clock_bytes_max = self.clock_bytes_max / job.tables.len().max(1);
+        let clock_bytes = RangeClock::bytes_at_rest(&owned, self.writers);
+        if clock_bytes > clock_bytes_max {
+            let (writers, ranges) = (self.writers, owned.len());
+            let reason = format!(
+                "the clock of {writers} workers and {ranges} key ranges takes {clock_bytes} bytes in one shard, limit \
+                 {clock_bytes_max}, a table's share: use fewer workers or tables"
+            );
+            return Err(StoreError::Declaration { table: spec.name.clone(), reason });
+        }
         Ok(TableState {
             spec: spec.clone(),
             table: Table::with_functions(spec, &owned, &self.pool, &self.functions)?,
             filters: filter::Chain::new(&spec.filters, spec.dtype),
-            clock: RangeClock::new(&owned, self.writers),
-            step: Step::new(survives_worker_loss && spec.consistency == Consistency::Sequential),
+            clock: RangeClock::within(clock_bytes_max, &owned, self.writers),
+            step: Step::new(job.survives_worker_loss && spec.consistency == Consistency::Sequential),
             waiting: Vec::new(),
             waited: 0,
         })

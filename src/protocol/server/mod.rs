@@ -120,6 +120,7 @@ pub struct Server {
     claimed: Vec<KeyRange>,
     waiting_bytes: usize,
     waiting_bytes_max: usize,
+    clock_bytes_max: usize,
     /// The moment of the input that is being handled.
     now: Nanos,
     last_task: Option<(u64, Option<TaskReply>)>,
@@ -156,6 +157,7 @@ impl Server {
             claimed: Vec::new(),
             waiting_bytes: 0,
             waiting_bytes_max: limit::SHARD_WAITING_BYTES,
+            clock_bytes_max: limit::SHARD_CLOCK_BYTES,
             now,
             last_task: None,
             writers_heard: 0,

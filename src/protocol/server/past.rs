@@ -4,6 +4,7 @@
 //! all of them that it had ended it. Who does its work again pulls for that step, and must see what the lost one
 //! saw, or its push to the shards behind would be another than the one that the shards ahead have applied. One
 //! step is enough: a worker pulls from every shard for a step before it pushes, so no shard can be two ahead.
+//! A writer that had finished before that step did not push to it and sees what all see.
 //!
 //! Kept are the pushes of the step and the values of their keys before it: as much memory again as the step took
 //! while it was open. Only jobs that survive the loss of workers keep them.

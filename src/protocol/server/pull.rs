@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::arrived::Arrived;
+use super::past::Past;
 use crate::id::{Incarnation, NodeId};
 use crate::limit;
 use crate::memory::{TxBuf, count_gathered};
@@ -49,10 +50,11 @@ impl Server {
         self.reply_values(index, pull, values);
     }
 
-    /// The values before the last step, for a pull of that step.
+    /// The values before the last step, for a pull of that step by a writer that takes part in it.
     fn past_values(&self, index: usize, pull: &Arrived) -> Option<TxBuf> {
         let (header, state) = (pull.header(), &self.tables[index]);
-        let past = state.step.past().filter(|past| past.is_of(header.time))?;
+        let is_of = |past: &&Past| past.is_of(header.time) && state.clock.takes_part(header.writer, header.time);
+        let past = state.step.past().filter(is_of)?;
         let mut values = self.pool.block(pull.value_bytes(state.spec.value_size()));
         state.table.gather(header.range, pull.keys(), &mut values);
         past.restore(header.range, pull.keys(), &mut values);

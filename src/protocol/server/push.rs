@@ -2,10 +2,11 @@
 
 use super::Server;
 use super::arrived::Arrived;
-use crate::clock::ClockError;
+use crate::error::{Classify, Severity};
 use crate::id::NodeId;
 use crate::keyspace::KeyRange;
-use crate::wire::{Header, RxFrame, Status};
+use crate::store::StoreError;
+use crate::wire::{Header, RxFrame, Shutdown, Status};
 
 impl Server {
     pub(super) fn on_push(&mut self, from: NodeId, frame: RxFrame) {
@@ -80,14 +81,15 @@ impl Server {
                     self.keep_for_step(index, push, &parts);
                 } else {
                     self.apply(index, &push, &parts);
-                    self.chain.applied(from, header);
+                    match self.tables[index].table.take_panic() {
+                        Some(error) => self.give_up(&error, [(from, header)]),
+                        None => self.chain.applied(from, header),
+                    }
                     self.acknowledge_committed();
                 }
             }
-            Err(ClockError::Window { .. } | ClockError::Ranges { .. } | ClockError::Time { .. }) => {
-                self.refuse_busy(from, &header)
-            }
-            Err(error @ ClockError::Timestamp(_)) => self.refuse(from, &header, &error.to_string()),
+            Err(error) if error.severity() == Severity::Retryable => self.refuse_busy(from, &header),
+            Err(error) => self.refuse(from, &header, &error.to_string()),
         }
         self.claimed = parts;
     }
@@ -114,6 +116,14 @@ impl Server {
         for &part in parts {
             table.apply(part, header.range, push.keys(), push.values());
         }
+    }
+
+    /// The update function has panicked: these pushes are not, or not wholly, applied and cannot be taken back.
+    pub(super) fn give_up(&mut self, error: &StoreError, pushes: impl IntoIterator<Item = (NodeId, Header)>) {
+        let message = error.to_string();
+        pushes.into_iter().for_each(|(from, header)| self.refuse(from, &header, &message));
+        let message = format!("{}: {message}", self.identity.node);
+        self.fail(Shutdown { exit_code: error.exit_code() as u8, message });
     }
 
     /// A push of a step that is committed: a duplicate if its name is known, otherwise too late.

@@ -136,15 +136,20 @@ impl Server {
             let before: Vec<Block> = kept.map(|kept| Past::values_of(&kept.push, table, &self.pool)).collect();
             step.kept[..count].iter().for_each(|kept| kept.accumulate(table, &mut self.key_cache));
             table.commit();
-            let mut before = before.into_iter();
+            let (panicked, mut before) = (table.take_panic(), before.into_iter());
+            let mut refused = Vec::new();
             for Kept { push, .. } in step.kept.drain(..count) {
                 self.waiting_bytes -= push.bytes();
-                self.chain.applied(push.from, *push.header());
+                match &panicked {
+                    Some(_) => refused.push((push.from, *push.header())),
+                    None => self.chain.applied(push.from, *push.header()),
+                }
                 if let (Some(past), Some(before)) = (&mut step.past, before.next()) {
                     past.keep(push, before);
                 }
             }
             step.advance(clock);
+            panicked.into_iter().for_each(|error| self.give_up(&error, refused.drain(..)));
             self.acknowledge_committed();
         }
     }

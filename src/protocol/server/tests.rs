@@ -23,6 +23,23 @@ fn received(frame: &TxFrame) -> RxFrame {
 
 /// A shard with one dense sequential table that may hold `pushes` pushes.
 fn shard(pushes: usize) -> Server {
+    let mut server = unwelcomed();
+    server.waiting_bytes_max = pushes * PUSH_BYTES;
+    welcome(&mut server);
+    while server.poll_output().is_some() {}
+    server
+}
+
+fn unwelcomed() -> Server {
+    let identity = Identity::new(SHARD, JobId(1), Incarnation(1));
+    Server::new(Nanos(0), identity, String::new(), String::new(), "", Pool::unbounded())
+}
+
+fn welcome(server: &mut Server) {
+    welcome_to(server, false);
+}
+
+fn welcome_to(server: &mut Server, survives_worker_loss: bool) {
     let table = TableSpec {
         id: TableId(0),
         name: "dense".to_owned(),
@@ -34,18 +51,13 @@ fn shard(pushes: usize) -> Server {
         consistency: Consistency::Sequential,
         filters: Filters::default(),
     };
-    let identity = Identity::new(SHARD, JobId(1), Incarnation(1));
-    let mut server = Server::new(Nanos(0), identity, String::new(), String::new(), "", Pool::unbounded());
-    server.waiting_bytes_max = pushes * PUSH_BYTES;
-    let config = JobConfig { tables: vec![table], writers: 2, program: Vec::new(), survives_worker_loss: false };
+    let config = JobConfig { tables: vec![table], writers: 2, program: Vec::new(), survives_worker_loss };
     let partition = HashRing::even(&[SHARD]).partition(Epoch(1), 0);
     let mut frame = ControlMessage::Welcome { config, partition, servers: Vec::new(), resume: ResumePoint::default() }
         .to_frame(NodeId::SCHEDULER);
     let scheduler = Identity { term: Term(1), ..Identity::new(NodeId::SCHEDULER, JobId(1), Incarnation(1)) };
     frame.header = scheduler.stamp(frame.header);
     server.handle(Nanos(0), Input::Frame { from: NodeId::SCHEDULER, frame: received(&frame) });
-    while server.poll_output().is_some() {}
-    server
 }
 
 /// Gives a push or a mark of writer `rank` at `time`; what the shard answers to anybody.
@@ -127,4 +139,66 @@ fn a_push_that_was_cut_again_keeps_what_its_earlier_part_claimed() {
     let mut sums = vec![0u8; KEYS as usize * 8];
     server.tables[0].table.gather(KeyRange::new(0, KEYS), None, &mut sums);
     assert!(sums.as_chunks::<8>().0.iter().all(|&sum| i64::from_le_bytes(sum) == 3), "a part was lost");
+}
+
+#[test]
+fn a_job_whose_clocks_alone_take_too_much_is_refused_in_one_line() {
+    let mut server = unwelcomed();
+    server.clock_bytes_max = RangeClock::bytes_at_rest(&[KeyRange::ALL], 2);
+    welcome(&mut server);
+    assert_eq!(server.tables().count(), 1, "it just fits");
+    let mut server = unwelcomed();
+    server.clock_bytes_max = RangeClock::bytes_at_rest(&[KeyRange::ALL], 2) - 1;
+    server.handle(Nanos(0), Input::Connected { peer: NodeId::SCHEDULER, incarnation: Incarnation(1) });
+    welcome(&mut server);
+    assert_eq!(server.tables().count(), 0);
+    let frames = std::iter::from_fn(|| server.poll_output()).filter_map(|output| match output {
+        Output::Send { frame, .. } => ControlMessage::from_frame(&received(&frame)).ok(),
+        _ => None,
+    });
+    let failed = frames.filter_map(|message| if let ControlMessage::Failed(why) = message { Some(why) } else { None });
+    let lines: Vec<_> = failed.map(|why| (why.exit_code, why.message)).collect();
+    let [(2, line)] = &lines[..] else { panic!("{lines:?}") };
+    let words = "server 0 shard 0: table `dense`: the clock of 2 workers and 1 key ranges takes ";
+    assert!(line.starts_with(words) && line.contains(" bytes in one shard, limit "), "{line}");
+}
+
+#[test]
+fn a_push_past_the_bytes_of_the_clock_is_refused_for_now() {
+    let mut server = unwelcomed();
+    server.clock_bytes_max = RangeClock::bytes_at_rest(&[KeyRange::ALL], 2) + 1000;
+    welcome(&mut server);
+    while server.poll_output().is_some() {}
+    let range = |place: u64| KeyRange::new(place * 2, place * 2 + 1);
+    let answers: Vec<_> = (0..20).map(|place| give_range(&mut server, range(place), 2)).collect();
+    assert!(answers[0].is_empty() && answers[19] == [Status::Busy], "{answers:?}");
+    assert!(server.clock_bytes() <= server.clock_bytes_max && server.traffic().busy > 0);
+    assert_eq!(give_range(&mut server, range(40), 1), [], "the lowest open one goes on");
+}
+
+#[test]
+fn a_writer_that_has_finished_sees_the_last_step_of_the_others() {
+    let mut server = unwelcomed();
+    welcome_to(&mut server, true);
+    while server.poll_output().is_some() {}
+    give_range(&mut server, KeyRange::new(0, KEYS), 1);
+    send(&mut server, Header { slice_count: 1, flags: Flags::FINISHED, ..header(Kind::EndOfTime, 0, 2, 0) });
+    for time in 0..2u32 {
+        let timestamp = 1 + 2 * u64::from(time);
+        give(&mut server, Kind::Push, 1, timestamp, time);
+        send(&mut server, Header { slice_count: 1, ..header(Kind::EndOfTime, 1, timestamp + 1, time) });
+    }
+    assert_eq!(server.committed_time(TableId(0)), Some(Time(2)));
+    // The other one, done again where it was lost, sees what it saw then.
+    assert_eq!(pulled(&mut server, 1, 1), 2);
+    assert_eq!(pulled(&mut server, 0, 1), 3, "no step of its own has this time");
+}
+
+/// The first number that a pull of writer `rank` at `time` is answered with.
+fn pulled(server: &mut Server, rank: u32, time: u32) -> i64 {
+    let header = Header { key_count: KEYS as u32, flags: Flags::DENSE, ..header(Kind::Pull, rank, 90, time) };
+    server.handle(Nanos(0), Input::Frame { from: header.source, frame: received(&TxFrame::bare(header)) });
+    let Some(Output::Send { frame, .. }) = server.poll_output() else { panic!("it waits") };
+    let body = frame.body_parts().concat();
+    i64::from_le_bytes(body[..8].try_into().expect("eight bytes"))
 }

@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::memory::TxBuf;
 use crate::protocol::scheduler::{Cast, Offer, Scheduler, SchedulerEvent, Workload};
 use crate::protocol::worker::{OperationError, Request, Worker};
-use crate::wire::{Header, Kind, Shutdown, Status, WriterChange};
+use crate::wire::{Header, Kind, Shutdown, Status, TableResume, WriterChange};
 
 const BOUNDED: Consistency = Consistency::BoundedDelay { delay_max: 2 };
 const TABLE: TableId = TableId(0);
@@ -196,4 +196,34 @@ fn decisions_about_writers_are_said_one_after_the_other_until_they_are_heard() {
     say(&mut scheduler, FIRST, &ControlMessage::WriterHeard { sequence: 2 });
     let later = pass_time(&mut scheduler, seconds(3), seconds(4));
     assert!(!later.said(SECOND).iter().any(|said| matches!(said, ControlMessage::Writer { .. })));
+}
+
+#[test]
+fn the_last_time_there_is_can_only_be_finished() {
+    for consistency in [Consistency::Sequential, Consistency::BoundedDelay { delay_max: 3 }] {
+        let mut worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
+        worker.handle(Nanos(0), connected(NodeId::SCHEDULER));
+        let place = TableResume { time: Time(u32::MAX - 2), ..TableResume::default() };
+        let welcome = ControlMessage::Welcome {
+            config: job(vec![table(0, Layout::Dense, consistency)], 1),
+            partition: partition(&[FIRST]),
+            servers: vec![info(FIRST)],
+            resume: ResumePoint { tables: vec![place], ..ResumePoint::default() },
+        };
+        worker.handle(Nanos(0), from_scheduler(&welcome));
+        worker.handle(Nanos(0), connected(FIRST));
+        assert_eq!(worker.tick(Nanos(0), TABLE), Ok(()), "the last but one");
+        let names = worker.next_name();
+        let refused = worker.tick(Nanos(0), TABLE).expect_err("FINISHED would not be told from a time");
+        assert!(refused.to_string().contains("4294967295 times are all"), "{refused}");
+        assert_eq!(worker.next_name(), names, "no name is lost");
+        assert_eq!(worker.finish(Nanos(0), TABLE), Ok(()));
+        let marks: Vec<Time> = drain(&mut worker)
+            .frames
+            .iter()
+            .filter(|(to, _)| *to == FIRST)
+            .map(|(_, frame)| frame.header.time)
+            .collect();
+        assert_eq!(marks, [Time(u32::MAX - 2), Time(u32::MAX - 1)]);
+    }
 }

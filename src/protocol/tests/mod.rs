@@ -7,6 +7,7 @@ mod held_back;
 mod key_cache;
 mod landing;
 mod membership;
+mod panic;
 mod scheduler;
 mod server;
 mod value_filter;

@@ -6,7 +6,7 @@ use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::memory::TxBuf;
 use crate::protocol::worker::{Keys, OperationError, Request, Worker, WorkerEvent};
-use crate::wire::{Assignment, Flags, Header, Kind, Status, TableResume, Unit};
+use crate::wire::{Assignment, Flags, GivenBack, Header, Kind, Status, TableResume, Unit};
 
 fn worker(tables: Vec<TableSpec>) -> Worker {
     let mut worker = Worker::new(Nanos(0), identity(WORKER), "host".to_owned(), "there", Pool::unbounded());
@@ -355,4 +355,26 @@ fn an_abandoned_refusal_is_told_once() {
     assert!(worker.take_refusal().is_some() && worker.take_refusal().is_none());
     assert_eq!(worker.writer(), WriterId(0));
     assert!(!first[0].1.flags.has(Flags::DENSE));
+}
+
+#[test]
+fn a_unit_that_is_asked_back_again_gets_the_same_answer_however_late() {
+    let mut worker = eventual();
+    drain(&mut worker);
+    let ask = |worker: &mut Worker, unit: u64| {
+        worker.handle(seconds(1), from_scheduler(&ControlMessage::Release { unit }));
+        let drained = drain(worker);
+        (drained.events.len(), drained.said(NodeId::SCHEDULER))
+    };
+    assert_eq!(ask(&mut worker, 8), (1, Vec::new()));
+    assert_eq!(ask(&mut worker, 8), (0, Vec::new()), "the program is asked once");
+    worker.answer_release(8, GivenBack::Whole);
+    let whole = ControlMessage::Released { unit: 8, given: GivenBack::Whole };
+    assert_eq!(drain(&mut worker).said(NodeId::SCHEDULER), std::slice::from_ref(&whole));
+    assert_eq!(ask(&mut worker, 7), (1, Vec::new()));
+    worker.answer_release(7, GivenBack::Rest(vec![1]));
+    drain(&mut worker);
+    assert_eq!(ask(&mut worker, 8), (0, vec![whole]), "behind the question for another");
+    let rest = ControlMessage::Released { unit: 7, given: GivenBack::Rest(vec![1]) };
+    assert_eq!(ask(&mut worker, 7), (0, vec![rest]));
 }

@@ -45,7 +45,7 @@ use crate::keyspace::{KeyRange, Partition};
 use crate::limit;
 use crate::memory::{Block, Pool, TxBuf};
 use crate::wire::{
-    Consistency, ControlMessage, Flags, JobConfig, Kind, NodeInfo, ResumePoint, Shutdown, TableSpec, Unit,
+    Consistency, ControlMessage, Flags, GivenBack, JobConfig, Kind, NodeInfo, ResumePoint, Shutdown, TableSpec, Unit,
 };
 use delay::DelayChange;
 use keys::Piece;
@@ -71,7 +71,7 @@ pub enum WorkerEvent {
     Assigned(Option<Unit>),
     /// Run the worker program also as this worker, whose node is lost: as a node of its own.
     Adopt(WriterId),
-    /// Give this unit back unless it is begun; answer by [`Worker::answer_release`].
+    /// Give this unit back, or what is not begun of it; answer by [`Worker::answer_release`].
     Release(u64),
     /// The job ends.
     Ended(Shutdown),
@@ -173,8 +173,8 @@ pub struct Worker {
     resume: ResumePoint,
     /// The last time that each writer was adopted.
     adopted: BTreeMap<WriterId, u32>,
-    /// The last unit that was asked back, and the answer once there is one.
-    release: Option<(u64, Option<bool>)>,
+    /// The latest units that were asked back, and the answers once there are.
+    releases: VecDeque<(u64, Option<GivenBack>)>,
     /// First refusal of an operation whose outcome nobody waits for.
     refusal: Option<OperationError>,
     traffic: Traffic,
@@ -214,7 +214,7 @@ impl Worker {
             accounts: Accounts::default(),
             resume: ResumePoint::default(),
             adopted: BTreeMap::new(),
-            release: None,
+            releases: VecDeque::new(),
             refusal: None,
             traffic: Traffic::default(),
             resend_at: now.after(limit::RETRY_TIMEOUT),

@@ -101,6 +101,7 @@ impl Worker {
         let spec = self.spec(table)?;
         let (consistency, range) = (spec.consistency, KeyRange::new(0, spec.key_end));
         self.check_unfinished(table)?;
+        self.check_time_left(table, flags)?;
         let mut header = self.identity.header(Kind::EndOfTime);
         let timestamp = self.name_of(name, table)?;
         let own = &mut self.times[usize::from(table.0)];
@@ -129,6 +130,17 @@ impl Worker {
         self.keep(now, timestamp, Operation::default().of(range, segments, true));
         self.abandon(timestamp);
         Ok(())
+    }
+
+    /// Refuses to go to a time that would read as the end of all times.
+    fn check_time_left(&self, table: TableId, flags: Flags) -> Result<(), OperationError> {
+        let (spec, last) = (self.spec(table)?, Time::FINISHED.0 - 1);
+        let is_last = self.times[usize::from(table.0)].time.0 >= last && spec.consistency != Consistency::Eventual;
+        if !is_last || flags.has(Flags::FINISHED) {
+            return Ok(());
+        }
+        let reason = format!("{} times are all there are: finish it", Time::FINISHED.0);
+        Err(OperationError::Request { table: spec.name.clone(), reason })
     }
 
     /// Refuses what comes after the writer's last time.

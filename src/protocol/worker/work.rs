@@ -3,9 +3,10 @@
 
 use super::{TableTime, Worker, WorkerEvent};
 use crate::id::{Timestamp, WriterId};
+use crate::limit;
 use crate::protocol::machine::Output;
 use crate::protocol::membership;
-use crate::wire::{Assignment, ControlMessage, ResumePoint, TableResume};
+use crate::wire::{Assignment, ControlMessage, GivenBack, ResumePoint, TableResume};
 use std::collections::VecDeque;
 
 /// The worker's open question for work, kept until it is answered.
@@ -101,23 +102,38 @@ impl Worker {
         }
     }
 
-    /// A unit is asked back; a repeated question gets the same answer.
+    /// A unit is asked back; a repeated question gets the same answer, also one that comes late, behind others.
     pub(super) fn on_release(&mut self, unit: u64) {
-        match self.release {
-            Some((last, Some(is_released))) if last == unit => self.answer_release(unit, is_released),
-            Some((last, None)) if last == unit => {}
-            _ => {
-                self.release = Some((unit, None));
+        match self.releases.iter().find(|(asked, _)| *asked == unit) {
+            Some((_, Some(given))) => self.say_released(unit, given.clone()),
+            Some((_, None)) => {}
+            None => {
+                if self.releases.len() >= limit::RELEASES_KEPT {
+                    self.releases.pop_front();
+                }
+                self.releases.push_back((unit, None));
                 self.outputs.push_back(Output::Event(WorkerEvent::Release(unit)));
             }
         }
     }
 
-    /// Says whether a unit that was asked back is given back.
-    pub fn answer_release(&mut self, unit: u64, is_released: bool) {
-        self.release = Some((unit, Some(is_released)));
-        if self.membership.is_connected() {
-            membership::send(&self.identity, &ControlMessage::Released { unit, is_released }, &mut self.outputs);
+    /// Says what is given back of a unit that was asked back.
+    pub fn answer_release(&mut self, unit: u64, given: GivenBack) {
+        if let Some((_, answer)) = self.releases.iter_mut().find(|(asked, _)| *asked == unit) {
+            *answer = Some(given.clone());
         }
+        self.say_released(unit, given);
+    }
+
+    fn say_released(&mut self, unit: u64, given: GivenBack) {
+        if self.membership.is_connected() {
+            membership::send(&self.identity, &ControlMessage::Released { unit, given }, &mut self.outputs);
+        }
+    }
+
+    /// Whether the scheduler has heard all accounts.
+    #[must_use]
+    pub fn are_accounts_heard(&self) -> bool {
+        self.accounts.unheard.is_empty()
     }
 }

@@ -4,6 +4,7 @@
 //! function sees plain slices whatever the table's layout, and answers that are being sent keep their
 //! values. How the rows are cut into blocks depends on the layout: what a function computes must not.
 
+use super::guard;
 use crate::keyspace::KeyRange;
 use crate::limit;
 use crate::store::element::Element;
@@ -12,7 +13,22 @@ use crate::store::table::{Table, Typed, each};
 use crate::store::typed::TypedTable;
 use crate::wire::{Bf16, TableSpec};
 
+/// Why a call has no answer. The caller is told with the names of table and function, and the job goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The function's own words, or what is wrong with its answer.
+    #[error("{0}")]
+    Refused(String),
+    /// The function has panicked.
+    #[error("panicked: {0}; rows that it had given back stay as it left them, all others are as they were")]
+    Panicked(String),
+}
+
 /// A function that workers call by name.
+///
+/// Where it panics, its caller gets an error. The block of rows that it was shown then is not taken back and no
+/// further ones are shown, so every row is as it was or as the function gave it back. The function may be called
+/// again: what it shares between calls must bear that.
 pub trait CallFunction: Send + Sync {
     /// Whether what it does to the rows is kept. One that only reads leaves the table as it is.
     fn modifies(&self) -> bool {
@@ -105,37 +121,43 @@ impl Table {
     /// Runs a function on the rows of owned ranges, in their order.
     ///
     /// # Errors
-    /// The function's own, or one line when its answer is too large or it left numbers that are not finite.
+    /// The function's own, when its answer is too large or it left numbers that are not finite, and when it panics.
     pub fn run(
         &mut self,
         function: &dyn CallFunction,
         ranges: &[KeyRange],
         arguments: &[u8],
-    ) -> Result<Vec<u8>, String> {
-        let mut run = function.begin(self.spec(), arguments)?;
-        let keeps = function.modifies();
-        let wrong_rows: u64 = each!(self.typed_mut(), table => {
+    ) -> Result<Vec<u8>, CallError> {
+        let begin = || function.begin(self.spec(), arguments).map(|run| (run, function.modifies()));
+        let (mut run, keeps) = guard(begin).map_err(CallError::Panicked)?.map_err(CallError::Refused)?;
+        let shown: Result<u64, String> = each!(self.typed_mut(), table => {
             ranges.iter().map(|&range| table.show(range, run.as_mut(), keeps)).sum()
         });
-        let answer = run.answer()?;
+        // What a run that has panicked does when it is dropped is its own code too.
+        let answer = guard(|| if shown.is_ok() { run.answer() } else { Ok(Vec::new()) });
+        let wrong_rows = shown.map_err(CallError::Panicked)?;
+        let answer = answer.map_err(CallError::Panicked)?.map_err(CallError::Refused)?;
         if wrong_rows > 0 {
-            return Err(format!("{wrong_rows} rows would hold a NaN or an infinity and stay as they were"));
+            let reason = format!("{wrong_rows} rows would hold a NaN or an infinity and stay as they were");
+            return Err(CallError::Refused(reason));
         }
         let (bytes, limit) = (answer.len(), limit::CALL_ANSWER_BYTES);
-        if bytes > limit { Err(format!("an answer of {bytes} bytes, limit {limit}")) } else { Ok(answer) }
+        let too_long = || CallError::Refused(format!("an answer of {bytes} bytes, limit {limit}"));
+        if bytes > limit { Err(too_long()) } else { Ok(answer) }
     }
 }
 
 impl<T: Element> TypedTable<T> {
     /// Shows all rows of a range; where `keeps`, takes them back, but for rows with numbers that are not
-    /// finite. Gives the number of these.
-    fn show(&mut self, range: KeyRange, run: &mut dyn CallRun, keeps: bool) -> u64 {
+    /// finite. Gives the number of these, or the words of a panic.
+    fn show(&mut self, range: KeyRange, run: &mut dyn CallRun, keeps: bool) -> Result<u64, String> {
         let width = self.width();
         let Rows { keys: key_column, values: value_column, state: state_column, .. } = &mut self.rows;
         let state_width = state_column.width();
         let (mut values, mut state) = (Vec::<T>::new(), Vec::<T::Sum>::new());
-        let mut wrong_rows = 0;
+        let mut wrong_rows = Ok(0);
         self.index.walk(key_column, range, &mut |keys, slots| {
+            let Ok(wrong) = &mut wrong_rows else { return };
             values.clear();
             state.clear();
             for &slot in slots {
@@ -145,11 +167,15 @@ impl<T: Element> TypedTable<T> {
                 }
             }
             let (all_values, all_state) = (T::numbers(&mut values), T::Sum::numbers(&mut state));
-            run.rows(RowBlock { keys, width, values: all_values, state: all_state });
+            let rows = RowBlock { keys, width, values: all_values, state: all_state };
+            if let Err(words) = guard(|| run.rows(rows)) {
+                wrong_rows = Err(words);
+                return;
+            }
             for (row, &slot) in slots.iter().enumerate().filter(|_| keeps) {
                 let (value, state) = (&values[row * width..][..width], &state[row * state_width..][..state_width]);
                 if !T::all_within(value, T::DTYPE.largest()) || !T::Sum::all_within(state, T::Sum::DTYPE.largest()) {
-                    wrong_rows += 1;
+                    *wrong += 1;
                     continue;
                 }
                 if value_column.row(slot) != value {

@@ -133,3 +133,49 @@ fn a_table_whose_function_is_not_there_or_is_another_does_not_open() {
     assert!(why(&spec("momentum", 2, DType::F32)).contains("keeps 1 state numbers, the table declares 2"));
     assert!(why(&spec("momentum", 1, DType::I64)).contains("dtype i64 has only"));
 }
+
+/// Adds what is pushed to state and values, and panics over a push of 13 when all is added.
+struct Unlucky;
+
+impl UpdateStep for Unlucky {
+    fn state_numbers(&self) -> u8 {
+        1
+    }
+
+    fn apply_f32(&self, _: &[f32; USER_PARAMETERS], state: &mut [f32], values: &mut [f32], pushed: &[f32]) {
+        for ((state, value), push) in state.iter_mut().zip(values).zip(pushed) {
+            *state += push;
+            *value += *state;
+        }
+        assert!(!pushed.contains(&13.0), "thirteen");
+    }
+
+    fn apply_f64(&self, _: &[f32; USER_PARAMETERS], _: &mut [f64], _: &mut [f64], _: &[f64]) {
+        panic!("not for f64");
+    }
+}
+
+#[test]
+fn a_panic_puts_back_the_numbers_that_it_was_given_and_is_told_once() {
+    let range = KeyRange::new(0, 1000);
+    let mut functions = functions();
+    functions.register_update("unlucky", Box::new(Unlucky)).expect("a new name");
+    for layout in [Layout::Sparse, Layout::Dense] {
+        let spec = declared("unlucky", 1, DType::F32, layout, Consistency::Eventual);
+        let mut table = Table::with_functions(&spec, &[range], &Pool::unbounded(), &functions).expect("opens");
+        let keys: Vec<u64> = (0..1000).collect();
+        let mut pushed = vec![1.0f32; 2000];
+        table.apply(range, range, Some(&keys), pushed.as_bytes());
+        assert_eq!(table.take_panic(), None);
+        pushed[1400] = 13.0;
+        table.apply(range, range, Some(&keys), pushed.as_bytes());
+        let told = table.take_panic().expect("it was told").to_string();
+        assert!(told.starts_with("table `weights`: update function `unlucky` panicked: thirteen"), "{told}");
+        assert_eq!(table.take_panic(), None);
+        // Every number has the push or has not; that of the panic has not, and its state neither.
+        let after = numbers(&table, &keys, 0.0f32);
+        assert!(after[1400] == 1.0 && after[0] == 3.0 && after.iter().all(|&number| number == 1.0 || number == 3.0));
+        table.apply(range, range, Some(&keys), vec![0.0f32; 2000].as_bytes());
+        assert_eq!(numbers(&table, &[700], 0.0f32), [2.0, 2.0], "its state is 1");
+    }
+}

@@ -43,6 +43,11 @@ pub(super) trait StateUpdate<S>: Send + Sync {
     fn warm_start(&self, values: &[S], state: &mut [S]) {
         let _ = (values, state);
     }
+
+    /// The words of the first panic of a user's function since this was asked last.
+    fn take_panic(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A table's update function, resolved for its element type.
@@ -58,6 +63,14 @@ pub(super) enum Update<T: Element> {
 }
 
 impl<T: Element> Update<T> {
+    /// The words of the first panic of a user's function since this was asked last.
+    pub(super) fn take_panic(&self) -> Option<String> {
+        match self {
+            Update::Stateful(function) => function.take_panic(),
+            Update::Sum | Update::Assign | Update::Stateless(_) => None,
+        }
+    }
+
     /// The function that the table declares.
     pub(super) fn of(spec: &TableSpec, functions: &Functions) -> Result<Update<T>, StoreError> {
         let wrong = |reason: String| StoreError::Declaration { table: spec.name.clone(), reason };

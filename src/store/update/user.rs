@@ -7,10 +7,10 @@ use super::{StateUpdate, Update};
 use crate::simd::Float;
 use crate::store::Numbers;
 use crate::store::element::Element;
-use crate::store::function::Functions;
+use crate::store::function::{Functions, guard};
 use crate::store::typed::numbers;
 use crate::wire::{USER_PARAMETERS, UserUpdate};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zerocopy::IntoBytes;
 
 /// State numbers that a function may keep for each number of a value.
@@ -22,6 +22,10 @@ const STATE_NUMBERS_MAX: u8 = 16;
 /// must not depend on the others, nor on how often the function is called. `state` is a run of
 /// `values.len()` numbers for each state number, zero at first; `pushed` has `values.len()` numbers: in
 /// `Sequential` tables their sum over the step, otherwise one push.
+///
+/// Where a call panics, the numbers that it was given are put back, values and state; what the push does to other
+/// numbers stays or comes still. A push that is applied in part cannot be taken back, so that ends the job with an
+/// error that names table and function, and the push is refused with the same words.
 pub trait UpdateStep: Send + Sync {
     /// State numbers for each number of a value.
     fn state_numbers(&self) -> u8 {
@@ -36,26 +40,30 @@ pub trait UpdateStep: Send + Sync {
 }
 
 /// A user's function with what its table declares.
-struct Declared {
+struct Declared<S> {
     step: Arc<dyn UpdateStep>,
     parameters: [f32; USER_PARAMETERS],
+    /// Used by the shard's thread alone.
+    guarded: Mutex<Guarded<S>>,
 }
 
-/// The function that a table declares, where the server program has it.
-pub(super) fn resolve<T: Element<Sum: Float>>(user: &UserUpdate, functions: &Functions) -> Result<Update<T>, String> {
-    let step = Arc::clone(functions.update(user.name.as_str())?);
-    let (keeps, declared) = (step.state_numbers(), user.state_numbers);
-    if keeps != declared || keeps > STATE_NUMBERS_MAX {
-        return Err(format!(
-            "update function '{}' keeps {keeps} state numbers, the table declares {declared}, at most {STATE_NUMBERS_MAX}",
-            user.name
-        ));
+struct Guarded<S> {
+    /// Values and state of the call under way, as they were.
+    before: Vec<S>,
+    /// The words of the first panic.
+    panic: Option<String>,
+}
+
+impl<S> Declared<S> {
+    fn guarded(&self) -> MutexGuard<'_, Guarded<S>> {
+        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    Ok(Update::Stateful(Box::new(Declared { step, parameters: user.parameters })))
-}
 
-impl<S: Element + Float> StateUpdate<S> for Declared {
-    fn apply(&self, state: &mut [S], values: &mut [S], pushed: &[S]) {
+    /// Runs the user's code.
+    fn step(&self, state: &mut [S], values: &mut [S], pushed: &[S])
+    where
+        S: Element,
+    {
         match (S::numbers(state), S::numbers(values)) {
             (Numbers::F32(state), Numbers::F32(values)) => {
                 self.step.apply_f32(&self.parameters, state, values, &numbers(pushed.as_bytes()));
@@ -66,6 +74,41 @@ impl<S: Element + Float> StateUpdate<S> for Declared {
             // Only the types that are computed in are floats here.
             _ => {}
         }
+    }
+}
+
+/// The function that a table declares, where the server program has it.
+pub(super) fn resolve<T: Element<Sum: Float>>(user: &UserUpdate, functions: &Functions) -> Result<Update<T>, String> {
+    let step = Arc::clone(functions.update(user.name.as_str())?);
+    let panicked = |words| format!("update function '{}' panicked: {words}", user.name);
+    let (keeps, declared) = (guard(|| step.state_numbers()).map_err(panicked)?, user.state_numbers);
+    if keeps != declared || keeps > STATE_NUMBERS_MAX {
+        return Err(format!(
+            "update function '{}' keeps {keeps} state numbers, the table declares {declared}, at most {STATE_NUMBERS_MAX}",
+            user.name
+        ));
+    }
+    let guarded = Mutex::new(Guarded { before: Vec::new(), panic: None });
+    Ok(Update::Stateful(Box::new(Declared::<T::Sum> { step, parameters: user.parameters, guarded })))
+}
+
+impl<S: Element + Float> StateUpdate<S> for Declared<S> {
+    fn apply(&self, state: &mut [S], values: &mut [S], pushed: &[S]) {
+        let mut guarded = self.guarded();
+        guarded.before.clear();
+        guarded.before.extend_from_slice(values);
+        guarded.before.extend_from_slice(state);
+        if let Err(words) = guard(|| self.step(state, values, pushed)) {
+            let (values_before, state_before) = guarded.before.split_at(values.len());
+            values.copy_from_slice(values_before);
+            state.copy_from_slice(state_before);
+            guarded.panic.get_or_insert(words);
+            return;
+        }
         values.iter_mut().chain(state).for_each(|number| *number = number.saturate());
+    }
+
+    fn take_panic(&self) -> Option<String> {
+        self.guarded().panic.take()
     }
 }

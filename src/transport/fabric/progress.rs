@@ -6,6 +6,7 @@ use crate::id::{Nanos, NodeId};
 use crate::limit;
 use crate::transport::origin::Origin;
 use crate::transport::ring::RingLink;
+use crate::transport::verbs::Verbs;
 use crate::transport::{Incoming, Transport, TransportError, Waker};
 use crate::wire::{Kind, TxFrame};
 use std::cell::RefCell;
@@ -88,6 +89,9 @@ impl FabricTransport {
 
     /// Cuts the connections of verbs links that broke.
     fn check_verbs(&mut self) {
+        if !self.verbs.as_ref().is_some_and(Verbs::has_failures) {
+            return;
+        }
         while let Some((peer, error)) = self.verbs.as_mut().and_then(|verbs| verbs.failed()) {
             self.fail(peer, &error.to_string());
         }

@@ -17,6 +17,7 @@ pub(in crate::transport) enum ArrivalError {
 }
 
 /// Copies a frame out of `message`, which begins with its header; the body follows at once, and both lie inside.
+#[inline]
 pub(in crate::transport) fn arrive(message: SharedBytes<'_>, origin: &Origin<'_>) -> Result<RxFrame, ArrivalError> {
     let header = arrive_header(message, origin)?;
     let room = message.len() - HEADER_BYTES;
@@ -36,6 +37,7 @@ pub(in crate::transport) fn arrive(message: SharedBytes<'_>, origin: &Origin<'_>
 }
 
 /// Copies the header at the start of `message` out and checks everything that needs no body.
+#[inline]
 pub(in crate::transport) fn arrive_header(
     message: SharedBytes<'_>,
     origin: &Origin<'_>,

@@ -116,6 +116,7 @@ impl Envelope {
 
     /// As it travels. Offer and answer exclude each other.
     #[must_use]
+    #[inline]
     pub fn encode(&self) -> [u8; ENVELOPE_BYTES] {
         debug_assert!(self.offer.is_none() || self.answers.is_none(), "a frame asks or answers");
         let offer = self.offer.unwrap_or(Offer { address: 0, key: 0, bytes: 0, token: self.answers.unwrap_or(0) });
@@ -147,6 +148,7 @@ impl Envelope {
     ///
     /// # Errors
     /// When bytes are missing, or a field holds what it cannot.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Envelope, RingError> {
         let (raw, _) =
             RawEnvelope::read_from_prefix(bytes).map_err(|_| too_short("envelope", bytes, ENVELOPE_BYTES))?;

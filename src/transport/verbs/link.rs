@@ -112,9 +112,8 @@ impl Link {
     /// Whether a frame can travel by this link.
     pub(super) fn carries(&self, frame: &TxFrame) -> bool {
         let Some(remote) = &self.remote else { return false };
-        let is_data = !matches!(frame.header.kind, Kind::Control | Kind::Setup);
         let offer = frame.target.as_ref().and_then(|target| self.asked_of(target)).filter(|asked| !asked.is_claimed);
-        is_data && remote.limits.route(&shape(frame, offer.map(|asked| &asked.offer))).is_some()
+        carries_kind(frame.header.kind) && remote.limits.route(&shape(frame, offer.map(|asked| &asked.offer))).is_some()
     }
 
     /// Queues the frames that it carries, as long as there is room, and leaves the others.
@@ -139,7 +138,7 @@ impl Link {
     }
 
     /// Keeps a second answer to the same request from being written to its memory.
-    fn claim(&mut self, frame: &mut TxFrame) {
+    pub(super) fn claim(&mut self, frame: &mut TxFrame) {
         let asked = frame.target.and_then(|target| self.asked.named_mut(target.key));
         match asked {
             Some(asked) if !asked.is_claimed => asked.is_claimed = true,
@@ -163,6 +162,11 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Whether frames of this kind travel by links.
+pub(super) fn carries_kind(kind: Kind) -> bool {
+    !matches!(kind, Kind::Control | Kind::Setup)
 }
 
 /// What decides the route of a frame whose request made this offer.

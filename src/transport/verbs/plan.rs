@@ -71,11 +71,16 @@ impl Limits {
         self.slot_bytes.saturating_sub(SLOT_HEAD_BYTES)
     }
 
+    /// Whether a message with a body of so many bytes goes inline.
+    pub(super) fn is_inline(&self, body_bytes: usize) -> bool {
+        SLOT_HEAD_BYTES + body_bytes <= self.inline_bytes
+    }
+
     /// The way of a frame; nothing when it is too large for this link.
     pub(super) fn route(&self, shape: &Shape) -> Option<Route> {
         let message_bytes = SLOT_HEAD_BYTES + shape.body_bytes;
         let lands = shape.value_bytes > 0 && shape.value_bytes <= shape.offered_bytes;
-        if message_bytes <= self.inline_bytes {
+        if self.is_inline(shape.body_bytes) {
             Some(Route::Inline)
         } else if lands && shape.body_bytes - shape.value_bytes <= self.slot_body_bytes() {
             Some(Route::Landed)

@@ -20,9 +20,15 @@ impl Verbs {
     }
 
     /// Takes the frames that the link to `peer` carries, as long as there is room, and leaves the others.
+    /// A small frame that comes alone is posted at once.
     pub fn tx_burst(&mut self, peer: NodeId, frames: &mut Vec<TxFrame>) {
         let Some(&index) = self.by_peer.get(&peer) else { return };
         let Some(link) = self.links[index].as_mut().filter(|link| !link.has_failed) else { return };
+        match link.send_at_once(frames, &mut self.shared) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(failure) => return self.fail(index, failure),
+        }
         link.enqueue(frames, &mut self.carried);
         self.mark_unsent(index);
     }
@@ -88,9 +94,8 @@ impl Verbs {
         }
         link.is_ready = false;
         while incoming.len() < end && !link.arrivals.is_empty() && !link.has_failed {
-            match link.deliver(&mut self.shared) {
-                Ok(delivered) => incoming.extend(delivered),
-                Err(failure) => return self.fail(index, failure),
+            if let Err(failure) = link.deliver(&mut self.shared, incoming) {
+                return self.fail(index, failure);
             }
         }
         if !link.arrivals.is_empty() && !link.has_failed {
@@ -129,21 +134,29 @@ impl Verbs {
     }
 
     fn pump_all(&mut self, gives_credits: bool) {
-        let mut unsent = std::mem::take(&mut self.unsent);
-        for &index in &unsent {
+        let mut kept_count = 0;
+        for place in 0..self.unsent.len() {
+            let index = self.unsent[place];
             let Some(link) = self.links[index].as_mut() else { continue };
-            // Credits alone wait for the flush.
-            link.is_unsent = false;
-            if let Err(failure) = link.pump(&mut self.shared, gives_credits) {
+            // Credits alone wait for the flush, in the list.
+            let pumped =
+                if gives_credits || link.can_plan() { link.pump(&mut self.shared, gives_credits) } else { Ok(()) };
+            link.is_unsent = !gives_credits && !link.returning.is_empty();
+            if link.is_unsent {
+                self.unsent[kept_count] = index;
+                kept_count += 1;
+            }
+            if let Err(failure) = pumped {
                 self.fail(index, failure);
-            } else if !gives_credits && !link.returning.is_empty() {
-                self.mark_unsent(index);
             }
         }
-        unsent.clear();
-        // Links that were marked meanwhile stand in the other list.
-        unsent.append(&mut self.unsent);
-        self.unsent = unsent;
+        self.unsent.truncate(kept_count);
+    }
+
+    /// Whether a link broke that [`failed`](Self::failed) has not named yet.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
     }
 
     /// The next link that broke. It is of no further use; close it.

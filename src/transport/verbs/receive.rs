@@ -138,9 +138,9 @@ impl Link {
     }
 
     /// Delivers the next arrival. Nothing comes of one that must be fetched first.
-    pub(super) fn deliver(&mut self, shared: &mut Shared) -> Result<Option<Incoming>, LinkFailure> {
-        let Some(arrival) = self.arrivals.pop_front() else { return Ok(None) };
-        let (saying, frame) = match arrival {
+    pub(super) fn deliver(&mut self, shared: &mut Shared, incoming: &mut Vec<Incoming>) -> Result<(), LinkFailure> {
+        let Some(arrival) = self.arrivals.pop_front() else { return Ok(()) };
+        let (saying, mut frame) = match arrival {
             Arrival::Slot(saying) => (saying, self.frame_in_slot(shared, &saying)?),
             Arrival::Message { saying, index, bytes } => {
                 let frame = self.frame_in_message(shared, &saying, index, bytes);
@@ -148,7 +148,7 @@ impl Link {
                 shared.receives.give_back(index).map_err(LinkFailure::Post)?;
                 match frame? {
                     Some(frame) => (saying, frame),
-                    None => return Ok(None),
+                    None => return Ok(()),
                 }
             }
             Arrival::Fetched(reading) => {
@@ -159,12 +159,13 @@ impl Link {
             }
         };
         self.returning.extend(shared.lender.finish(self.peer, saying.slot));
-        let frame = self.addressed(frame, &saying)?;
-        Ok(Some(Incoming::Frame { from: self.peer, frame }))
+        self.address(&mut frame, &saying)?;
+        incoming.push(Incoming::Frame { from: self.peer, frame });
+        Ok(())
     }
 
     /// Says in the frame where its answer may go, or where its values went.
-    fn addressed(&mut self, mut frame: RxFrame, saying: &Saying) -> Result<RxFrame, LinkFailure> {
+    fn address(&mut self, frame: &mut RxFrame, saying: &Saying) -> Result<(), LinkFailure> {
         if let Some(offer) = saying.offer {
             let (address, bytes) = (offer.address, offer.bytes);
             // With too many offers open the answer comes as if none had been made.
@@ -180,7 +181,7 @@ impl Link {
             let (address, bytes) = (landing.address() as u64, landing.bytes() as u32);
             frame.target = frame.landed.then_some(Target { address, key: 0, bytes });
         }
-        Ok(frame)
+        Ok(())
     }
 
     /// The landing of an offer that is answered. From now on the peer has no business there.
@@ -212,6 +213,7 @@ impl Link {
         RxFrame::linked_landed(header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
     }
 
+    #[inline]
     fn frame_in_message(
         &mut self,
         shared: &mut Shared,

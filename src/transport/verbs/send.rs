@@ -6,13 +6,14 @@
 
 use super::Shared;
 use super::failure::LinkFailure;
-use super::link::{Link, shape};
+use super::link::{Link, carries_kind, shape};
 use super::plan::{DOORBELL_REQUESTS, FRAME_REQUESTS_MAX, Part, Parts, Planner, Remote, Request, Route, request_count};
 use super::post::post;
 use super::sent::{Held, Staged};
 use crate::memory::{Landing, copy_counted};
 use crate::transport::ring::{
-    CREDITS_MAX, Credits, Envelope, EnvelopeKind, Immediate, ImmediateKind, Offer, PIECES_MAX, Piece, Pieces,
+    CREDITS_MAX, Credits, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Offer, PIECES_MAX, Piece,
+    Pieces, SLOT_HEAD_BYTES,
 };
 use crate::wire::TxFrame;
 use smallvec::SmallVec;
@@ -40,6 +41,21 @@ impl Batch {
         self.requests.clear();
         self.inline_count = 0;
     }
+
+    /// Room for the bytes of another inline request, if there is any.
+    fn inline_room(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        let room = self.inline.get_mut(self.inline_count)?.get_mut(..bytes)?;
+        self.inline_count += 1;
+        Some(room)
+    }
+}
+
+/// A frame whose requests are planned, and what was copied for them.
+struct Planned {
+    route: Route,
+    slot: u16,
+    request_count: usize,
+    staged: Staged,
 }
 
 type Bodies<'a> = SmallVec<[&'a [u8]; 5]>;
@@ -62,12 +78,7 @@ impl Link {
             if shared.batch.requests.is_empty() {
                 return Ok(());
             }
-            let idle_follows = !self.can_plan();
-            self.signals.mark(&mut shared.batch.requests, idle_follows);
-            // SAFETY: what the requests name is registered, and kept by `sent` or `awaiting` until it is
-            // done; inline bytes lie in the batch, which is not touched before the call returns.
-            let posted = unsafe { post(&self.pair, first, &shared.batch.requests, &mut shared.counts) };
-            posted.map_err(LinkFailure::Post)?;
+            self.post_batch(first, shared)?;
         }
     }
 
@@ -96,22 +107,57 @@ impl Link {
             self.sent.keep(reading.pieces.len(), 0, Held::Read(reading));
             return Ok(true);
         }
-        match self.outbox.next() {
-            Some(frame) => self.plan_frame(frame, shared).map(|()| true),
-            None => Ok(false),
+        let Some(mut frame) = self.outbox.next() else { return Ok(false) };
+        if let Some(planned) = self.plan_frame(&mut frame, shared)? {
+            self.keep(planned, frame);
         }
+        Ok(true)
     }
 
-    fn plan_frame(&mut self, mut frame: TxFrame, shared: &mut Shared) -> Result<(), LinkFailure> {
+    /// Posts the only frame of `frames` if nothing stands before it and all of it fits an inline request.
+    /// It is not moved to the queue and back, and does not wait for the flush.
+    pub(super) fn send_at_once(&mut self, frames: &mut Vec<TxFrame>, shared: &mut Shared) -> Result<bool, LinkFailure> {
+        let ([frame], Some(remote)) = (&mut frames[..], &self.remote) else { return Ok(false) };
+        let is_inline = remote.limits.is_inline(frame.header.body_bytes()) && carries_kind(frame.header.kind);
+        let is_idle = self.outbox.count() == 0 && self.readings.is_empty();
+        if !is_inline || !is_idle || remote.credits.free_count() == 0 || self.sent.room() < FRAME_REQUESTS_MAX {
+            return Ok(false);
+        }
+        self.claim(frame);
+        shared.batch.clear();
+        let first = self.sent.next();
+        if let Some(planned) = self.plan_frame(frame, shared)? {
+            self.sent.keep(
+                planned.request_count,
+                frame.bytes(),
+                Held::Buffers { _frame: None, _staged: planned.staged },
+            );
+        }
+        frames.clear();
+        self.post_batch(first, shared)?;
+        Ok(true)
+    }
+
+    fn post_batch(&mut self, first: u64, shared: &mut Shared) -> Result<(), LinkFailure> {
+        let idle_follows = !self.can_plan();
+        self.signals.mark(&mut shared.batch.requests, idle_follows);
+        // SAFETY: what the requests name is registered, and kept by `sent` or `awaiting` until it is
+        // done; inline bytes lie in the batch, which is not touched before the call returns.
+        let posted = unsafe { post(&self.pair, first, &shared.batch.requests, &mut shared.counts) };
+        posted.map_err(LinkFailure::Post)
+    }
+
+    /// Plans the requests of a frame. What it needs is there: a route, a credit and room.
+    fn plan_frame(&mut self, frame: &mut TxFrame, shared: &mut Shared) -> Result<Option<Planned>, LinkFailure> {
         let answered = frame.target.and_then(|target| self.asked.remove(target.key));
         let offer = answered.as_ref().map(|asked| &asked.offer);
-        let Some(remote) = &mut self.remote else { return Ok(()) };
-        let Some(route) = remote.limits.route(&shape(&frame, offer)) else {
+        let Some(remote) = &mut self.remote else { return Ok(None) };
+        let Some(route) = remote.limits.route(&shape(frame, offer)) else {
             // Invariant: `enqueue` took only frames that have a route, and the link's limits do not change.
             debug_assert!(false, "a frame without a route was queued");
-            return Ok(());
+            return Ok(None);
         };
-        let Some(slot) = remote.credits.take() else { return Ok(()) };
+        let Some(slot) = remote.credits.take() else { return Ok(None) };
         let (limits, place) = (remote.limits, slot_of(remote.ring, slot, remote.limits.slot_bytes));
         let immediate = Immediate { kind: ImmediateKind::Frame, slot, generation: remote.credits.generation() };
         let mut envelope = self.envelope(kind_of(route), slot);
@@ -128,12 +174,16 @@ impl Link {
         let before = shared.batch.requests.len();
         match route {
             Route::Inline | Route::Message => {
-                let head = shared.head(&envelope, &frame, frame.body_parts(), &mut staged)?;
+                let inline = if route == Route::Inline { shared.inline(&envelope, frame) } else { None };
+                let head = match inline {
+                    Some(head) => head,
+                    None => shared.head(&envelope, frame, frame.body_parts(), &mut staged)?,
+                };
                 shared.planner(&limits).send(one(head));
             }
             Route::Slot => {
                 let body = shared.body(frame.body_parts(), limits.parts_max, &mut staged)?;
-                let head = shared.head(&envelope, &frame, Bodies::new(), &mut staged)?;
+                let head = shared.head(&envelope, frame, Bodies::new(), &mut staged)?;
                 shared.planner(&limits).slot(head, &body, place, immediate.encode());
             }
             Route::Landed => {
@@ -141,7 +191,7 @@ impl Link {
                 let values: Bodies<'_> = bodies.drain(2..).collect();
                 let values = shared.body(values, limits.parts_max, &mut staged)?;
                 let body = shared.body(bodies, limits.parts_max, &mut staged)?;
-                let head = shared.head(&envelope, &frame, Bodies::new(), &mut staged)?;
+                let head = shared.head(&envelope, frame, Bodies::new(), &mut staged)?;
                 let mut planner = shared.planner(&limits);
                 let target = answered.map_or(Remote::default(), |asked| remote_of(&asked.offer));
                 planner.write(&values, target);
@@ -152,17 +202,17 @@ impl Link {
                 envelope.piece_count = pieces.len() as u8;
                 let encoded: SmallVec<[[u8; 16]; PIECES_MAX]> = pieces.iter().map(|piece| piece.encode()).collect();
                 let bodies = encoded.iter().map(|piece| &piece[..]).collect();
-                let head = shared.head(&envelope, &frame, bodies, &mut staged)?;
+                let head = shared.head(&envelope, frame, bodies, &mut staged)?;
                 shared.planner(&limits).send(one(head));
             }
         }
-        let count = shared.batch.requests.len() - before;
-        self.keep(route, slot, count, frame, staged);
-        Ok(())
+        let request_count = shared.batch.requests.len() - before;
+        Ok(Some(Planned { route, slot, request_count, staged }))
     }
 
     /// Sees to it that a frame's memory stays until its requests are done, or the peer has fetched it.
-    fn keep(&mut self, route: Route, slot: u16, count: usize, frame: TxFrame, staged: Staged) {
+    fn keep(&mut self, planned: Planned, frame: TxFrame) {
+        let Planned { route, slot, request_count: count, staged } = planned;
         let bytes = frame.bytes();
         match route {
             // All of it was copied, into the request or to what is staged.
@@ -235,6 +285,24 @@ impl Shared {
         Planner { limits, requests: &mut self.batch.requests }
     }
 
+    /// Envelope, header and body of a frame that goes inline, written where the request takes them from.
+    fn inline(&mut self, envelope: &Envelope, frame: &TxFrame) -> Option<Part> {
+        let room = self.batch.inline_room(SLOT_HEAD_BYTES + frame.header.body_bytes())?;
+        let (head, mut rest) = room.split_first_chunk_mut::<SLOT_HEAD_BYTES>()?;
+        let (first, second) = head.split_first_chunk_mut::<ENVELOPE_BYTES>()?;
+        *first = envelope.encode();
+        frame.header.encode(&[]).write_to(second).ok()?;
+        let dependencies = frame.dependencies.as_slice().as_bytes();
+        let parts = [dependencies, frame.keys.as_deref().unwrap_or(&[])];
+        for part in parts.into_iter().chain(frame.values.iter().map(|piece| &**piece)).filter(|part| !part.is_empty()) {
+            let (place, behind) = rest.split_at_mut_checked(part.len())?;
+            copy_counted(place, part);
+            rest = behind;
+        }
+        self.counts.staged_bytes += frame.header.body_bytes() as u64;
+        Some(inline_part(room))
+    }
+
     /// Envelope and header, and what follows them at once.
     fn head(
         &mut self,
@@ -251,11 +319,11 @@ impl Shared {
         let body_bytes: usize = bodies.iter().map(|part| part.len()).sum();
         let bytes = heads.iter().map(|part| part.len()).sum::<usize>() + body_bytes;
         self.counts.staged_bytes += body_bytes as u64;
-        if bytes <= self.pairing.inline_bytes as usize && self.batch.inline_count < INLINE_MESSAGES {
-            let room = &mut self.batch.inline[self.batch.inline_count][..bytes];
-            self.batch.inline_count += 1;
+        if bytes <= self.pairing.inline_bytes as usize
+            && let Some(room) = self.batch.inline_room(bytes)
+        {
             write_parts(room, heads, &bodies);
-            return Ok(Part { address: room.as_ptr() as u64, bytes: bytes as u32, key: 0 });
+            return Ok(inline_part(room));
         }
         let mut block = self.registry.pool().block(bytes);
         write_parts(&mut block, heads, &bodies);
@@ -353,6 +421,11 @@ fn slot_of(ring: Remote, slot: u16, slot_bytes: usize) -> Remote {
 
 fn remote_of(offer: &Offer) -> Remote {
     Remote { address: offer.address, key: offer.key }
+}
+
+/// Bytes that an inline request takes along; they need no key.
+fn inline_part(room: &[u8]) -> Part {
+    Part { address: room.as_ptr() as u64, bytes: room.len() as u32, key: 0 }
 }
 
 fn one(part: Part) -> Parts {

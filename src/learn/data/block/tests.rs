@@ -83,7 +83,7 @@ fn minibatches_reach_over_blocks_but_not_over_units() {
     }
     let files = data_files(&[path.to_string_lossy().into_owned()], None).unwrap();
     let mut reader = UnitReader::new(files.into(), ReaderConfig::default());
-    reader.begin_unit(&UnitSource::Blocks { file: 0, first: 1, count: 2 }).unwrap();
+    reader.begin_unit(&UnitSource::blocks(0, 1, 2)).unwrap();
     let mut batch = RowBatch::default();
     assert!(!reader.read(5000, &mut batch).unwrap().is_last);
     assert_eq!(batch.row_count(), 5000);

@@ -177,10 +177,9 @@ fn keys_of_test_data_beyond_the_key_space_are_left_out() {
     super::super::convert(&files, &ReaderConfig::default(), Format::Block, &blocks).unwrap();
     let refuse = ReaderConfig { key_end: Some(50), ..ReaderConfig::default() };
     let drop = ReaderConfig { beyond: Beyond::Drop, ..refuse.clone() };
-    for (path, unit) in [
-        (&path, UnitSource::ByteRange { file: 0, begin: 0, end: 100 }),
-        (&blocks, UnitSource::Blocks { file: 0, first: 0, count: 1 }),
-    ] {
+    for (path, unit) in
+        [(&path, UnitSource::ByteRange { file: 0, begin: 0, end: 100 }), (&blocks, UnitSource::blocks(0, 0, 1))]
+    {
         let (mut reader, _) = open(path, drop.clone());
         let mut batch = LocalBatch::default();
         reader.begin_unit(&unit).unwrap();
@@ -197,9 +196,7 @@ fn a_unit_of_other_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, "rows.svm", b"1 3:1\n");
     let (mut reader, _) = open(&path, ReaderConfig::default());
-    for unit in
-        [UnitSource::Blocks { file: 0, first: 0, count: 1 }, UnitSource::ByteRange { file: 1, begin: 0, end: 5 }]
-    {
+    for unit in [UnitSource::blocks(0, 0, 1), UnitSource::ByteRange { file: 1, begin: 0, end: 5 }] {
         assert!(matches!(reader.begin_unit(&unit), Err(DataError::Unit { .. })));
     }
 }
@@ -214,4 +211,91 @@ fn hashed_keys_must_fit_the_key_space() {
     assert!(matches!(reader.begin_unit(&unit), Err(DataError::KeyEnd { key_end: 1_048_576, limit: 1000, .. })));
     let (mut reader, _) = open(&path, ReaderConfig { beyond: Beyond::Drop, ..narrow });
     assert!(reader.begin_unit(&unit).is_ok());
+}
+
+/// Reads batches of a unit, at most `count` of them; their rows, and what is left.
+fn read_batches(
+    reader: &mut UnitReader,
+    unit: &UnitSource,
+    rows_max: usize,
+    count: usize,
+) -> (RowBatch, Vec<usize>, Option<UnitSource>) {
+    let (mut all, mut sizes, mut local) = (RowBatch::default(), Vec::new(), LocalBatch::default());
+    reader.begin_unit(unit).unwrap();
+    while sizes.len() < count {
+        let progress = reader.read_local(rows_max, &mut local).unwrap();
+        let batch = restored(&local);
+        (0..batch.row_count())
+            .for_each(|row| all.push_row(batch.labels[row], batch.row_keys(row), batch.row_values(row)));
+        sizes.push(batch.row_count());
+        if progress.is_last {
+            return (all, sizes, None);
+        }
+    }
+    let rest = reader.rest().expect("it is not read to its end");
+    (all, sizes, Some(rest))
+}
+
+/// Cuts a unit behind `batches` batches: what was read is read again in the same batches, and the parts of the rest
+/// have all other rows. Gives how many parts there were.
+fn check_cut(path: &Path, unit: &UnitSource, rows_max: usize, batches: usize, parts: usize) -> usize {
+    let (mut reader, _) = open(path, ReaderConfig::default());
+    let (expected, _, _) = read_batches(&mut reader, unit, rows_max, usize::MAX);
+    let (read, sizes, Some(rest)) = read_batches(&mut reader, unit, rows_max, batches) else { return 0 };
+    let kept = unit.before(&rest).expect("its rest");
+    let (mut all, again, left) = read_batches(&mut reader, &kept, rows_max, usize::MAX);
+    assert_eq!((&all, again, left), (&read, sizes, None), "{kept:?}");
+    let mut parts = rest.parts(parts);
+    parts.sort_by_key(|part| match *part {
+        UnitSource::ByteRange { begin, .. } => (begin, 0),
+        UnitSource::Rows { first_row, .. } => (first_row, 0),
+        UnitSource::Blocks { begin, .. } => (begin.block, begin.row),
+    });
+    for part in &parts {
+        let rows = read_batches(&mut reader, part, rows_max, usize::MAX).0;
+        (0..rows.row_count()).for_each(|row| all.push_row(rows.labels[row], rows.row_keys(row), rows.row_values(row)));
+    }
+    assert_eq!(all, expected, "{rest:?} as {parts:?}");
+    parts.len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_line_is_read_once_however_a_unit_is_cut(
+        rows in 1usize..60, rows_max in 1usize..9, blank_every in 1usize..20, ends in any::<bool>(),
+        batches in 1usize..6, parts in 1usize..5, begin in 0u64..30, row in 0u64..9,
+    ) {
+        let rows: Vec<_> = (0..rows as u64).map(|row| (row % 3 == 0, vec![(row * 7 % 50, row % 11 == 0)])).collect();
+        let text = text_of(&rows_of(&rows), blank_every, ends);
+        let folder = tempfile::tempdir().unwrap();
+        let plain = write(&folder, "plain.svm", &text);
+        let unit = UnitSource::ByteRange { file: 0, begin: begin.min(text.len() as u64 - 1), end: text.len() as u64 };
+        check_cut(&plain, &unit, rows_max, batches, parts);
+        let packed = write(&folder, "packed.svm", &zstd::encode_all(text.as_slice(), 1).unwrap());
+        check_cut(&packed, &UnitSource::Rows { file: 0, first_row: row, row_count: 50 }, rows_max, batches, parts);
+    }
+}
+
+#[test]
+fn units_of_block_files_are_cut_between_any_two_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let text: String = (0..10_000).map(|row| format!("{} {}:1 {}:0.5\n", row % 2, row % 97, 100 + row % 89)).collect();
+    let plain = write(&folder, "rows.svm", text.as_bytes());
+    let (_, files) = open(&plain, ReaderConfig::default());
+    let blocks = folder.path().join("rows.psb");
+    super::super::convert(&files, &ReaderConfig::default(), Format::Block, &blocks).unwrap();
+    let (_, files) = open(&blocks, ReaderConfig::default());
+    let plan = UnitPlan::new(&files, u64::MAX).unwrap();
+    let whole = plan.next_unit(&mut UnitCursor::default()).expect("a unit");
+    let UnitSource::Blocks { end, .. } = whole else { panic!("{whole:?}") };
+    assert!(end.block > 1, "several blocks");
+    for (rows_max, batches) in [(100, 1), (1000, 4), (1000, 5), (4096, 1), (5000, 1), (1, 1), (9999, 1)] {
+        for parts in 1..4 {
+            assert!(check_cut(&blocks, &whole, rows_max, batches, parts) > 0, "{rows_max} {batches}");
+        }
+    }
+    // A part of one block can be parted once its rows are known.
+    let last = UnitSource::blocks(0, end.block - 1, 1);
+    assert_eq!(check_cut(&blocks, &last, 100, 2, 3), 3);
 }
