@@ -136,3 +136,17 @@ fn a_simulated_computation_takes_its_time_and_is_told() {
     let three = scratch.run(&[&common[..], &["--simulate-compute-us", "20,80,20"]].concat());
     three.expect_error(2, &["--simulate-compute-us", "one number, or 2"]);
 }
+
+#[test]
+fn without_warm_up_the_first_minibatch_is_as_large_as_any() {
+    let scratch = Scratch::new();
+    // One unit, and no more rows than a minibatch has: all are predicted before any is learnt.
+    scratch.write("data.svm", libsvm(&rows(1000, 1)));
+    let common = ["train", "--train", "data.svm", "--minibatch", "1000", "--model", "model", "--json", "summary.json"];
+    let loss = |more: &[&str]| {
+        scratch.run(&[&common[..], more].concat()).expect_code(0).expect_quiet();
+        summary(&scratch.path("summary.json"))["train_log_loss"].as_f64().expect("a loss")
+    };
+    assert!((loss(&["--warm-up", "false"]) - std::f64::consts::LN_2).abs() < 1e-6);
+    assert!(loss(&[]) < 0.68);
+}
