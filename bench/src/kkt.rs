@@ -7,7 +7,7 @@
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::pin::Placement;
-use crate::report::{Plot, Report, Row};
+use crate::report::{Chart, Curve, Plot, Report, Row};
 use crate::sample::median;
 use crate::trainer::file_name;
 use crate::training::{Data, Training};
@@ -81,11 +81,29 @@ pub(crate) fn run(arguments: &KktArguments) -> Result<()> {
             "objective",
             "kkt_violation",
         ],
-        plot: Plot::Lines { x: "pass", series: &[] },
+        plot: Plot::Charts(charts(&settings)?),
         rows,
         notes,
     };
     report.publish(options)
+}
+
+/// Features and megabytes by the pass.
+fn charts(settings: &[Setting]) -> Result<Vec<Chart>> {
+    let chart = |title: &str, y: &str, of: fn(&Value) -> Result<f64>| {
+        let curve = |(colour, setting): (usize, &Setting)| {
+            let point = |pass: &Value| anyhow::Ok((number(pass, "pass")?, of(pass)?));
+            let points = setting.passes()?.iter().map(point).collect::<Result<_>>()?;
+            anyhow::Ok(Curve { label: setting.name.to_owned(), colour, dashed: false, points })
+        };
+        let curves = settings.iter().enumerate().map(curve).collect::<Result<_>>()?;
+        anyhow::Ok(Chart { title: title.to_owned(), x: "pass".to_owned(), y: y.to_owned(), ticks: Vec::new(), curves })
+    };
+    let features = |pass: &Value| Ok(number(pass, "features_sent")? + number(pass, "features_checked")?);
+    Ok(vec![
+        chart("in blocks, and looked at", "features", features)?,
+        chart("pushed and pulled, steps in the active set included", "MB", |pass| Ok(moved_bytes(pass)? / 1e6))?,
+    ])
 }
 
 impl Setting {
@@ -116,8 +134,12 @@ impl Setting {
         ))
     }
 
+    fn passes(&self) -> Result<&Vec<Value>> {
+        self.last()?["passes_detail"].as_array().context("passes_detail is no list")
+    }
+
     fn rows(&self) -> Result<Vec<Row>> {
-        let passes = self.last()?["passes_detail"].as_array().context("passes_detail is no list")?;
+        let passes = self.passes()?;
         let seconds_of = |place: usize| -> Vec<f64> {
             let of = |summary: &Value| summary["passes_detail"][place]["seconds"].as_f64();
             self.summaries.iter().filter_map(of).collect()
@@ -130,7 +152,7 @@ impl Setting {
         let (pulled, checked) = (number(pass, "bytes_pulled")?, number(pass, "features_checked")?);
         let blocks = &pass["blocks"];
         let mut row = Row::new(self.name, 1);
-        row.median = Some((pushed + asked + pulled) / 1e6);
+        row.median = Some(moved_bytes(pass)? / 1e6);
         row.unit = "MB";
         row.rate = Some(number(pass, "features_sent")?);
         row.rate_unit = "features sent";
@@ -146,6 +168,11 @@ impl Setting {
             .with("kkt_violation", pass["kkt_violation"].clone())
             .with("blocks_mb", (number(blocks, "bytes_pushed")? + number(blocks, "bytes_asked")?) / 1e6))
     }
+}
+
+/// Bytes that a pass moves, both ways.
+fn moved_bytes(pass: &Value) -> Result<f64> {
+    Ok(number(pass, "bytes_pushed")? + number(pass, "bytes_asked")? + number(pass, "bytes_pulled")?)
 }
 
 fn number(object: &Value, name: &str) -> Result<f64> {
