@@ -12,6 +12,7 @@
 # or the data is not there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. bench/peers/timing.sh
 
 program=${1:?usage: bench/peers/liblinear.sh PROGRAM DATA [RUNS [SET...]]} data=${2:-} runs=${3:-5}
 sets=("${@:4}")
@@ -28,15 +29,6 @@ for set in "${sets[@]}"; do
 done
 mkdir -p "$work"
 
-# timed COMMAND...: its output goes to $work/log, its seconds to standard output.
-timed() {
-    local started ended
-    started=$(date +%s%N)
-    "$@" >"$work/log" 2>&1 </dev/null || { cat "$work/log" >&2; echo "this failed: $*" >&2; return 1; }
-    ended=$(date +%s%N)
-    awk -v ns=$((ended - started)) 'BEGIN { printf "%.3f\n", ns / 1e9 }'
-}
-
 # run_peer LAMBDA TOLERANCE: its objective, times lambda, is ours.
 run_peer() {
     timed liblinear-train -s 6 -c "$(awk -v l="$1" 'BEGIN { print 1 / l }')" -e "$2" "$text" "$work/peer.model"
@@ -52,14 +44,6 @@ run_ours() {
     timed "$program" train --train "$text" --algorithm dbpg --l1 "$1" --no-bias --servers 2 --workers 2 \
         ${more[@]+"${more[@]}"} --json "$work/run.json" --model "$work/run.model"
 }
-
-# field NAME: a number of the last run's summary.
-field() { grep -oE "\"$1\": *[-+0-9.eE]+" "$work/run.json" | head -n 1 | sed 's/.*: *//'; }
-
-median() { sort -n | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
-
-# holds EXPRESSION: whether it is true for awk.
-holds() { awk "BEGIN { exit !($1) }"; }
 
 code=0
 for set in "${sets[@]}"; do

@@ -10,6 +10,7 @@
 # loss at most 0.002 worse, first pull within 150 ms. Exit codes: 0 all hold, 1 one does not, 77 Vowpal Wabbit is not to be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. bench/peers/timing.sh
 
 program=${1:?usage: bench/peers/vw.sh PROGRAM [ROWS] [RUNS]}
 rows=${2:-1000000} runs=${3:-5}
@@ -31,25 +32,6 @@ find_vw() {
     fi
     vw=("$python" -m vowpalwabbit)
 }
-
-# timed COMMAND...: its output goes to $work/log, its seconds to standard output.
-timed() {
-    local started ended
-    started=$(date +%s%N)
-    "$@" >"$work/log" 2>&1 </dev/null || { cat "$work/log" >&2; echo "this failed: $*" >&2; return 1; }
-    ended=$(date +%s%N)
-    awk -v ns=$((ended - started)) 'BEGIN { printf "%.3f\n", ns / 1e9 }'
-}
-
-# field NAME: a number of the last run's summary.
-field() {
-    grep -oE "\"$1\": *[-+0-9.eE]+" "$work/run.json" | head -n 1 | sed 's/.*: *//'
-}
-
-median() { sort -n | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
-
-# holds EXPRESSION: whether it is true for awk.
-holds() { awk "BEGIN { exit !($1) }"; }
 
 run_vw() {
     timed "${vw[@]}" --ftrl --loss_function logistic -b "$bits" --noconstant \
