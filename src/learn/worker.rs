@@ -105,8 +105,7 @@ struct Worker<'a> {
     queue: VecDeque<InHand>,
     /// Oldest first.
     in_flight: VecDeque<InFlight>,
-    /// Whether a minibatch is beginning, which is not in flight yet, and its step.
-    is_beginning: bool,
+    /// The step of a minibatch that is beginning, which is not in flight yet.
     beginning: Option<Step>,
     /// Steps that were given up, whose names are kept until the scheduler has heard so.
     dropped: Vec<Step>,
@@ -150,7 +149,6 @@ impl<'a> Worker<'a> {
             test,
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
-            is_beginning: false,
             beginning: None,
             dropped: Vec::new(),
             wanted: None,
@@ -229,10 +227,7 @@ impl<'a> Worker<'a> {
         };
         (held.is_begun, held.rest) = (true, next.rest);
         held.rows += next.batch.row_count() as u64;
-        self.is_beginning = true;
-        self.begin(next, is_test)?;
-        self.is_beginning = false;
-        Ok(())
+        self.begin(next, is_test)
     }
 
     /// How many minibatches may be in flight while one is computed.

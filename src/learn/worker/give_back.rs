@@ -48,7 +48,7 @@ impl Worker<'_> {
     /// Drops the minibatches of the last unit in hand that are in flight, but for the oldest of them.
     fn drop_begun(&mut self, unit: u64) {
         let is_wanted = |last: &&mut super::InHand| last.unit == unit && !last.is_cut;
-        let Some(held) = self.queue.back_mut().filter(is_wanted).filter(|_| !self.is_beginning) else { return };
+        let Some(held) = self.queue.back_mut().filter(is_wanted).filter(|_| self.beginning.is_none()) else { return };
         while let [.., before, last] = self.in_flight.make_contiguous()
             && (before.unit, last.unit) == (unit, unit)
             && last.step.is_some()
@@ -68,7 +68,7 @@ impl Worker<'_> {
         self.train.cut(unit, last.rows);
         match self.in_flight.back_mut().filter(|last| last.unit == unit) {
             // The one that is beginning will be the last.
-            _ if self.is_beginning => Ok(()),
+            _ if self.beginning.is_some() => Ok(()),
             Some(last) => {
                 last.progress.is_last = true;
                 Ok(())
