@@ -299,6 +299,7 @@ impl Shared {
             copy_counted(place, part);
             rest = behind;
         }
+        debug_assert!(rest.is_empty(), "a header says as many bytes as its frame has");
         self.counts.staged_bytes += frame.header.body_bytes() as u64;
         Some(inline_part(room))
     }
