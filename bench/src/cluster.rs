@@ -96,19 +96,9 @@ impl LocalJob {
 /// A node of this machine.
 fn node_config(job: JobId, secret: Secret, mode: Mode) -> NodeConfig {
     NodeConfig {
-        job,
-        secret,
-        listen: "127.0.0.1:0".to_owned(),
-        advertise: None,
-        scheduler: String::new(),
-        host: "here".to_owned(),
         spin: mode.wait.spin(),
-        key_cache_bytes: parashard::limit::SHARD_KEY_CACHE_BYTES,
-        placement: parashard::node::Placement::default(),
-        functions: parashard::node::Functions::default(),
-        push_filters: parashard::node::PushFilters::default(),
-        pull_filters: parashard::node::PullFilters::default(),
         links: LinkSettings { choice: mode.way.choice(), ..LinkSettings::default() },
+        ..NodeConfig::local(job, secret)
     }
 }
 

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::id::NodeId;
     use crate::id::{JobId, WriterId};
-    use crate::node::{Cast, JobConfig, LinkSettings, Offer, Placement, SchedulerPlan, Secret, Workload};
+    use crate::node::{Cast, JobConfig, Offer, SchedulerPlan, Secret, Workload};
     use std::time::Duration;
 
     /// Work that never comes.
@@ -250,21 +250,7 @@ mod tests {
     }
 
     fn job() -> InProcessJob {
-        let config = NodeConfig {
-            job: JobId(5),
-            secret: Secret::from_bytes(&[3; 32]).expect("a secret"),
-            listen: "127.0.0.1:0".to_owned(),
-            advertise: None,
-            scheduler: String::new(),
-            host: "here".to_owned(),
-            spin: Duration::ZERO,
-            key_cache_bytes: 1 << 20,
-            placement: Placement::default(),
-            functions: crate::node::Functions::default(),
-            push_filters: crate::node::PushFilters::default(),
-            pull_filters: crate::node::PullFilters::default(),
-            links: LinkSettings::default(),
-        };
+        let config = NodeConfig::local(JobId(5), Secret::from_bytes(&[3; 32]).expect("a secret"));
         InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() }
     }
 

@@ -3,6 +3,7 @@
 use super::error::NodeError;
 use super::placement::Placement;
 use crate::id::{Generation, Incarnation, JobId, NodeId};
+use crate::limit;
 use crate::protocol::server::PullFilters;
 use crate::protocol::worker::PushFilters;
 use crate::store::Functions;
@@ -50,6 +51,27 @@ impl fmt::Debug for NodeConfig {
 }
 
 impl NodeConfig {
+    /// A scheduler of this machine alone, or the threads of a job in one process: listens on any port of loopback,
+    /// sleeps at once, and has nothing of the program's own. Other nodes change what is different for them.
+    #[must_use]
+    pub fn local(job: JobId, secret: Secret) -> NodeConfig {
+        NodeConfig {
+            job,
+            secret,
+            listen: "127.0.0.1:0".to_owned(),
+            advertise: None,
+            scheduler: String::new(),
+            host: "here".to_owned(),
+            spin: Duration::ZERO,
+            key_cache_bytes: limit::SHARD_KEY_CACHE_BYTES,
+            links: LinkSettings::default(),
+            placement: Placement::default(),
+            functions: Functions::default(),
+            push_filters: PushFilters::default(),
+            pull_filters: PullFilters::default(),
+        }
+    }
+
     /// What to tell the others: the listening address, or the advertised host with its port.
     pub(super) fn advertised(&self, listening: Option<&str>) -> Result<String, NodeError> {
         let Some((host, port)) = listening.and_then(|address| address.rsplit_once(':')) else {

@@ -7,7 +7,6 @@ use parashard::node::{
     SchedulerPlan, SchedulerProcess, Secret, TableSpec, TransportChoice, UpdateFunction, run_server,
 };
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// Keys of a table.
 pub(crate) const KEY_END: u64 = 1 << 24;
@@ -40,19 +39,9 @@ impl Job {
     /// A scheduler for these tables, without a server.
     pub(crate) fn scheduler(tables: Vec<TableSpec>, choice: TransportChoice) -> Job {
         let mut config = NodeConfig {
-            job: JobId(0xa110c),
-            secret: Secret::from_bytes(&[7; 32]).expect("long enough"),
-            listen: "127.0.0.1:0".to_owned(),
-            advertise: None,
-            scheduler: String::new(),
-            host: "here".to_owned(),
-            spin: Duration::ZERO,
             key_cache_bytes: 64 << 20,
             links: LinkSettings { choice, ..LinkSettings::default() },
-            placement: parashard::node::Placement::default(),
-            functions: parashard::node::Functions::default(),
-            push_filters: parashard::node::PushFilters::default(),
-            pull_filters: parashard::node::PullFilters::default(),
+            ..NodeConfig::local(JobId(0xa110c), Secret::from_bytes(&[7; 32]).expect("long enough"))
         };
         let plan = SchedulerPlan {
             cast: Cast { shards: vec![NodeId::server(0, 0)], workers: 1, replicas: 0 },

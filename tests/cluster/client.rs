@@ -6,8 +6,8 @@ use parashard::client::{Bf16, ClientError, Cluster, KeyList, NoWork, Shutdown};
 use parashard::id::{JobId, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, LinkSettings, NodeConfig, SchedulerPlan,
-    SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
+    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess,
+    Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -30,19 +30,11 @@ impl Job {
     /// With functions and filters of the program's own.
     pub(crate) fn start_with(tables: Vec<TableSpec>, servers: u32, workers: u32, own: Extensions) -> Job {
         let mut config = NodeConfig {
-            job: JobId(0xc0ffee),
-            secret: Secret::from_hex(&"5a".repeat(32)).expect("a secret"),
-            listen: "127.0.0.1:0".to_owned(),
-            advertise: None,
-            scheduler: String::new(),
-            host: "here".to_owned(),
-            spin: Duration::ZERO,
             key_cache_bytes: 1 << 20,
-            links: LinkSettings::default(),
-            placement: parashard::node::Placement::default(),
             functions: own.functions,
             push_filters: own.push_filters,
             pull_filters: own.pull_filters,
+            ..NodeConfig::local(JobId(0xc0ffee), Secret::from_hex(&"5a".repeat(32)).expect("a secret"))
         };
         let shards = (0..servers).flat_map(|rank| (0..SHARDS).map(move |shard| NodeId::server(rank, shard))).collect();
         let plan = SchedulerPlan {

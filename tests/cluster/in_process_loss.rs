@@ -6,11 +6,9 @@ use parashard::error::{ExitCode, Failure};
 use parashard::id::{JobId, NodeId, WriterId};
 use parashard::launch::{InProcessJob, Roles, run_in_process};
 use parashard::node::{
-    Cast, Consistency, DType, Functions, JobConfig, LinkSettings, NodeConfig, Placement, SchedulerPlan,
-    SchedulerProcess, Secret, TableSpec,
+    Cast, Consistency, DType, JobConfig, NodeConfig, SchedulerPlan, SchedulerProcess, Secret, TableSpec,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 const UNITS: u64 = 12;
 const WORKERS: u32 = 2;
@@ -101,21 +99,7 @@ fn run_worker(config: &NodeConfig, rank: u32) -> Result<(), Failure> {
 
 #[test]
 fn a_worker_whose_thread_panics_leaves_its_work_to_another() {
-    let config = NodeConfig {
-        job: JobId(0xfa11),
-        secret: Secret::from_hex(&"5b".repeat(32)).expect("a secret"),
-        listen: "127.0.0.1:0".to_owned(),
-        advertise: None,
-        scheduler: String::new(),
-        host: "here".to_owned(),
-        spin: Duration::ZERO,
-        key_cache_bytes: 1 << 20,
-        links: LinkSettings::default(),
-        placement: Placement::default(),
-        functions: Functions::default(),
-        push_filters: parashard::client::PushFilters::default(),
-        pull_filters: parashard::client::PullFilters::default(),
-    };
+    let config = NodeConfig::local(JobId(0xfa11), Secret::from_hex(&"5b".repeat(32)).expect("a secret"));
     let job = InProcessJob { config, servers: 1, shards: 2, workers: WORKERS, targets: Vec::new() };
     let scheduler = |config: &NodeConfig, listening: &parashard::launch::Listening| {
         let bounded = Consistency::BoundedDelay { delay_max: 3 };

@@ -10,10 +10,9 @@ use parashard::id::{JobId, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::launch::{InProcessJob, Listening, Roles, run_in_process};
 use parashard::node::{
-    Cast, Consistency, DType, Filters, FunctionName, Functions, JobConfig, Layout, LinkSettings, NodeConfig, Placement,
-    SchedulerPlan, SchedulerProcess, Secret, TableSpec, UpdateFunction, UserUpdate, random,
+    Cast, Consistency, DType, Filters, FunctionName, Functions, JobConfig, Layout, NodeConfig, SchedulerPlan,
+    SchedulerProcess, Secret, TableSpec, UpdateFunction, UserUpdate, random,
 };
-use std::time::Duration;
 
 /// velocity = momentum * velocity + push, weight -= rate * velocity.
 struct Momentum;
@@ -136,21 +135,7 @@ fn functions() -> Result<Functions, Failure> {
 pub(crate) fn run(functions: Functions) -> Result<u8, Failure> {
     let secret = Secret::from_bytes(&random::<32>()?)
         .map_err(|error| Failure::new(ExitCode::CannotStart, format!("cannot draw a secret: {error}")))?;
-    let config = NodeConfig {
-        job: JobId(u64::from_le_bytes(random()?)),
-        secret,
-        listen: "127.0.0.1:0".to_owned(),
-        advertise: None,
-        scheduler: String::new(),
-        host: "here".to_owned(),
-        spin: Duration::ZERO,
-        key_cache_bytes: 1 << 20,
-        links: LinkSettings::default(),
-        placement: Placement::default(),
-        functions,
-        push_filters: parashard::client::PushFilters::default(),
-        pull_filters: parashard::client::PullFilters::default(),
-    };
+    let config = NodeConfig { functions, ..NodeConfig::local(JobId(u64::from_le_bytes(random()?)), secret) };
     let job = InProcessJob { config, servers: 1, shards: 2, workers: 1, targets: Vec::new() };
     Ok(run_in_process(&job, Roles { scheduler: Box::new(schedule), worker: work })?)
 }
