@@ -1,4 +1,5 @@
-//! Memory that a peer's adapter writes: the answers to pulls land here without a copy.
+//! Memory that answers to pulls land in: a peer's adapter writes them there, or they are copied there from a
+//! ring, once.
 //!
 //! Invariant: as long as any [`Landing`] of a block is alive, somebody may still know its address and
 //! key, and nobody gets a reference to the block's bytes. A transport keeps a clone for each request

@@ -79,6 +79,18 @@ impl<'a> SharedBytes<'a> {
         self.copy_in(offset, source);
     }
 
+    /// Copies the bytes from `offset` on to all of `target`, counted as payload. The two may overlap.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub fn copy_to_counted(&self, offset: usize, target: SharedBytes<'_>) {
+        copied::count(target.bytes);
+        let source = self.place(offset, target.bytes);
+        // SAFETY: `place` has checked the source, and the target is `bytes` bytes by the contract of `new`,
+        // by which also nobody has a reference to either; `copy` allows for an overlap.
+        unsafe { std::ptr::copy(source.as_ptr(), target.start.as_ptr(), target.bytes) };
+    }
+
     /// A small record as it is there now, such as a header; of a record that is just being written
     /// parts may be old and others new.
     ///
@@ -160,6 +172,8 @@ mod tests {
             assert_eq!((out, take_copied_bytes()), ([1, 2, 3, 0], 7));
             shared.write(8, &0x0102_0304u32);
             assert_eq!((shared.read::<u32>(8), take_copied_bytes()), (0x0102_0304, 0));
+            shared.copy_to_counted(3, shared.part(12, 3));
+            assert_eq!((shared.read::<[u8; 4]>(12), take_copied_bytes()), ([1, 2, 3, 0], 3));
         });
     }
 

@@ -75,10 +75,12 @@ fn packed_keys_and_values_are_unpacked_where_they_are_used() {
 fn through_a_ring_everything_is_copied_once_by_each_side() {
     let _turn = take_turn();
     for (choice, kind) in [(TransportChoice::Auto, LinkKind::Local), (TransportChoice::Shm, LinkKind::Shm)] {
-        let mut pair = Pair::linked(table(0, "dense", Layout::Dense, "none"), choice, kind);
-        let (pushed, pulled) = copied(&mut pair, KeyRange::new(0, ONE_SEGMENT / 4), None, ONE_SEGMENT);
-        for bytes in [pushed.worker, pushed.shard, pulled.shard, pulled.worker] {
-            assert!((ONE_SEGMENT..ONE_SEGMENT + HEADERS_COPIED_MAX).contains(&bytes), "{kind}: {pushed:?} {pulled:?}");
+        for size in [ONE_SEGMENT, TWO_SEGMENTS] {
+            let mut pair = Pair::linked(table(0, "dense", Layout::Dense, "none"), choice, kind);
+            let (pushed, pulled) = copied(&mut pair, KeyRange::new(0, size / 4), None, size);
+            for bytes in [pushed.worker, pushed.shard, pulled.shard, pulled.worker] {
+                assert!((size..size + HEADERS_COPIED_MAX).contains(&bytes), "{kind}: {pushed:?} {pulled:?}");
+            }
         }
     }
 }

@@ -74,7 +74,8 @@ pub struct FabricTransport {
     verbs: Option<Verbs>,
     /// Why there are none, where they are allowed.
     no_verbs: Option<String>,
-    /// Where answers may be written by peers; workers with verbs have it.
+    /// Where answers land, written by a peer's device or copied there straight from a ring: of workers that
+    /// have more than connections.
     landing: Option<Arc<Pool>>,
     /// Rung by peers of this host while we sleep.
     bell: Doorbell,
@@ -107,7 +108,8 @@ impl FabricTransport {
         let tcp = TcpTransport::open(config)?;
         let bell = Doorbell::new().map_err(TransportError::Poll)?;
         tcp.watch(bell.as_fd().as_raw_fd()).map_err(TransportError::Poll)?;
-        let landing = (node.role() == Some(Role::Worker)).then(Pool::unbounded);
+        let has_landing = node.role() == Some(Role::Worker) && settings.choice != TransportChoice::Tcp;
+        let landing = has_landing.then(Pool::unbounded);
         let (verbs, no_verbs) = match settings.choice.allows(LinkKind::Verbs) {
             false => (None, None),
             true => {
@@ -132,7 +134,7 @@ impl FabricTransport {
             job,
             pool,
             choice: settings.choice,
-            landing: landing.filter(|_| verbs.is_some()),
+            landing,
             verbs,
             no_verbs,
             bell,
@@ -175,7 +177,7 @@ impl FabricTransport {
         self.verbs.as_ref().map(Verbs::counts)
     }
 
-    /// The pool of memory that answers may be written to by a device: where there is one, on a worker.
+    /// The pool of memory that answers may land in: on a worker, unless its choice is the connection alone.
     #[must_use]
     pub fn landing_pool(&self) -> Option<&Arc<Pool>> {
         self.landing.as_ref()

@@ -26,7 +26,12 @@ impl FabricTransport {
                 }
                 Incoming::Up { peer, .. } | Incoming::Reconnected { peer, .. } => self.on_connected(now, *peer),
                 Incoming::Lost { peer, .. } => self.close(*peer),
-                Incoming::Frame { .. } | Incoming::Refused { .. } => {}
+                Incoming::Frame { from, frame } => {
+                    if let Some(link) = self.peers.get_mut(from).and_then(Peer::ring_mut) {
+                        link.answered_elsewhere(&frame.header);
+                    }
+                }
+                Incoming::Refused { .. } => {}
             }
             incoming.push(told);
         }

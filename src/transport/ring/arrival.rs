@@ -1,11 +1,13 @@
 //! From memory that a peer can write to a frame that it cannot.
 //!
 //! The header is copied out first and checked as a copy; the body is copied, counted, into a block of
-//! the receiver's pool. No reference into the ring is made, and nothing is read from it twice.
+//! the receiver's pool, or to where an answer's values are wanted. No reference into the ring is made, and
+//! nothing is read from it twice.
 
 use super::super::origin::{Origin, OriginError};
-use crate::memory::{RxBuf, SharedBytes};
+use crate::memory::{Landing, Pool, RxBuf, SharedBytes};
 use crate::wire::{HEADER_BYTES, Header, RawHeader, RxFrame, WireError};
+use std::sync::Arc;
 
 /// Bytes in a ring that are no frame of the peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,20 +22,47 @@ pub(in crate::transport) enum ArrivalError {
 #[inline]
 pub(in crate::transport) fn arrive(message: SharedBytes<'_>, origin: &Origin<'_>) -> Result<RxFrame, ArrivalError> {
     let header = arrive_header(message, origin)?;
-    let room = message.len() - HEADER_BYTES;
-    let bytes = header.body_bytes();
-    if bytes > room {
-        return Err(WireError::Length { what: "body", bytes: bytes as u64, limit: room as u64 }.into());
-    }
-    let body = match bytes {
+    arrive_body(message, header, origin.pool)
+}
+
+/// Copies the body behind a header out that [`arrive_header`] has given.
+#[inline]
+pub(in crate::transport) fn arrive_body(
+    message: SharedBytes<'_>,
+    header: Header,
+    pool: &Arc<Pool>,
+) -> Result<RxFrame, ArrivalError> {
+    let body = match body_bytes(message, &header)? {
         0 => RxBuf::empty(),
         bytes => {
-            let mut block = origin.pool.block(bytes);
+            let mut block = pool.block(bytes);
             message.copy_out_counted(HEADER_BYTES, &mut block);
             RxBuf::new(block)
         }
     };
     Ok(RxFrame::linked(header, body)?)
+}
+
+/// As [`arrive_body`], for an answer that is values alone, of at most as many bytes as the landing has: they
+/// go there.
+pub(in crate::transport) fn arrive_landing(
+    message: SharedBytes<'_>,
+    header: Header,
+    landing: &Landing,
+) -> Result<RxFrame, ArrivalError> {
+    let bytes = body_bytes(message, &header)?;
+    message.copy_to_counted(HEADER_BYTES, landing.as_shared().part(0, bytes));
+    Ok(RxFrame::linked_landed(header, RxBuf::empty())?)
+}
+
+/// Bytes of the body, all of which lie in `message`.
+#[inline]
+fn body_bytes(message: SharedBytes<'_>, header: &Header) -> Result<usize, WireError> {
+    let (bytes, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
+    if bytes > room {
+        return Err(WireError::Length { what: "body", bytes: bytes as u64, limit: room as u64 });
+    }
+    Ok(bytes)
 }
 
 /// Copies the header at the start of `message` out and checks everything that needs no body.

@@ -11,21 +11,26 @@
 //! sees the other. A lowest bit of one asks to be woken for credits as well.
 
 use super::super::origin::Origin;
-use super::arrival::{ArrivalError, arrive};
+use super::arrival::{ArrivalError, arrive_body, arrive_header, arrive_landing};
 use super::doorbell::Doorbell;
+use super::landings::{Landings, may_land};
 use super::layout::{Direction, INLINE_BODY_BYTES, MESSAGE_BYTES, MESSAGE_COUNT, SLOT_BODY_BYTES, SLOT_COUNT};
 use super::memory::RingMemory;
 use super::outbox::Outbox;
 use super::{CREDITS_MAX, Credit, Credits, ENVELOPE_BYTES, Envelope, EnvelopeKind, Lender, RingError};
 use crate::id::NodeId;
+use crate::limit;
 use crate::transport::Incoming;
-use crate::wire::{HEADER_BYTES, Kind, RxFrame, TxFrame};
+use crate::wire::{HEADER_BYTES, Header, Kind, RxFrame, TxFrame};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
 
 /// So many credits go back in a message of their own when no frame takes them along.
 const CREDITS_RETURNED_TOGETHER: usize = SLOT_COUNT as usize / 2;
+
+/// When so many bytes were copied out they are used first, while they lie in a cache near the core.
+const BURST_BYTES: usize = limit::SEGMENT_BYTES;
 
 /// Why a link cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,8 @@ pub(in crate::transport) struct RingLink {
     /// Credits that the peer is to get back.
     returning: SmallVec<[Credit; CREDITS_MAX]>,
     outbox: Outbox,
+    /// Where answers to what was written go.
+    landings: Landings,
     /// Frames that arrived while the peer is paused, with their slots, which it does not get back so long.
     held: VecDeque<(u16, RxFrame)>,
     /// Our sleeps so far, doubled: the next number to sleep under.
@@ -105,6 +112,7 @@ impl RingLink {
             lender,
             returning: SmallVec::new(),
             outbox: Outbox::default(),
+            landings: Landings::default(),
             held: VecDeque::new(),
             sleeps: 2,
             rung: 0,
@@ -146,6 +154,9 @@ impl RingLink {
     }
 
     fn write(&mut self, slot: u16, frame: &TxFrame) {
+        if let Some(landing) = &frame.landing {
+            self.landings.ask(&frame.header, landing);
+        }
         let shared = self.memory.shared();
         let is_small = frame.header.body_bytes() <= INLINE_BODY_BYTES;
         let (kind, place) = match is_small {
@@ -208,8 +219,8 @@ impl RingLink {
         self.memory.word(self.inward.sleep()).store(0, Ordering::Relaxed);
     }
 
-    /// Reads messages, and puts at most `frames_max` frames at the end of `incoming`. Returns whether
-    /// more can be read. From a paused peer only credits are taken; its frames keep their slots, so that
+    /// Reads messages, and puts at most `frames_max` frames at the end of `incoming`, fewer where they are
+    /// large. Returns whether more can be read. From a paused peer only credits are taken; its frames keep their slots, so that
     /// they are never more than it has slots.
     pub(in crate::transport) fn receive(
         &mut self,
@@ -231,12 +242,14 @@ impl RingLink {
             self.deliver(slot, frame, incoming);
             room -= 1;
         }
-        while self.head != tail && room > 0 {
+        let mut bytes = 0;
+        while self.head != tail && room > 0 && bytes < BURST_BYTES {
             room -= 1;
-            match self.read(origin)? {
-                Some((slot, frame)) if is_paused => self.held.push_back((slot, frame)),
-                Some((slot, frame)) => self.deliver(slot, frame, incoming),
-                None => {}
+            let Some((slot, frame)) = self.read(origin)? else { continue };
+            bytes += frame.header.body_bytes();
+            match is_paused {
+                true => self.held.push_back((slot, frame)),
+                false => self.deliver(slot, frame, incoming),
             }
         }
         Ok(self.head != tail || !(is_paused || self.held.is_empty()))
@@ -245,6 +258,11 @@ impl RingLink {
     fn deliver(&mut self, slot: u16, frame: RxFrame, incoming: &mut Vec<Incoming>) {
         self.returning.extend(self.lender.finish(self.peer, slot));
         incoming.push(Incoming::Frame { from: self.peer, frame });
+    }
+
+    /// An answer has come by the connection: what was offered for it is free again.
+    pub(in crate::transport) fn answered_elsewhere(&mut self, answer: &Header) {
+        let _ = self.landings.answered(answer);
     }
 
     /// Does what a peer does that has gone mad.
@@ -281,7 +299,12 @@ impl RingLink {
             }
         };
         let message = shared.part(place + ENVELOPE_BYTES, bytes - ENVELOPE_BYTES);
-        Ok(Some((slot, arrive(message, origin)?)))
+        let header = arrive_header(message, origin)?;
+        let frame = match self.landings.answered(&header) {
+            Some(landing) if may_land(&header, &landing) => arrive_landing(message, header, &landing)?,
+            _ => arrive_body(message, header, origin.pool)?,
+        };
+        Ok(Some((slot, frame)))
     }
 }
 

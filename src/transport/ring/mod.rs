@@ -21,6 +21,7 @@
 //! * `link`: one end, over `memory` that is laid out as `layout` says. Messages go through a queue of
 //!   one writer and one reader; `doorbell` wakes a reader that sleeps; `outbox` keeps what waits for credits.
 //! * `arrival`: from bytes that a peer can write to a checked frame that it cannot.
+//! * `landings`: where the values of answers go at once.
 
 mod arrival;
 mod credit;
@@ -28,6 +29,7 @@ mod doorbell;
 mod envelope;
 mod error;
 mod immediate;
+mod landings;
 mod layout;
 mod link;
 mod memory;

@@ -3,8 +3,9 @@
 use super::super::layout::Direction;
 use super::*;
 use crate::id::{JobId, Timestamp};
-use crate::memory::{Pool, TxBuf};
-use crate::wire::Header;
+use crate::keyspace::KeyRange;
+use crate::memory::{LandingBlock, Pool, TxBuf, take_copied_bytes};
+use crate::wire::Status;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ fn frames_of_all_sizes_arrive_in_both_directions() {
             pair.send(end, sizes.iter().enumerate().map(|(i, &bytes)| (round * 10 + i as u64, bytes)));
         }
         for end in 0..2 {
-            assert!(!pair.receive(end, false).expect("frames"));
+            while pair.receive(end, false).expect("frames") {}
             let mut numbers = pair.numbers(end);
             numbers.sort_unstable();
             assert!(numbers.iter().copied().eq((0..7).map(|i| round * 10 + i)), "{numbers:?}");
@@ -173,6 +174,97 @@ fn a_sleeper_without_credits_is_rung_for_when_they_come_back() {
     pair.receive(1, false).expect("frames");
     pair.ends[1].flush().expect("credits");
     assert!(!pair.was_rung(0));
+}
+
+#[test]
+fn large_frames_are_taken_in_turns_with_their_use() {
+    let mut pair = Pair::new();
+    pair.send(0, (0..4).map(|number| (number, limit::SEGMENT_BYTES)));
+    for number in 0..4 {
+        let is_more = pair.receive(1, false).expect("a frame");
+        assert_eq!((pair.numbers(1), is_more), (vec![number], number < 3));
+    }
+}
+
+/// A question for all of `landing`, and an answer to it of so many bytes that are this number.
+fn question(time: u64, landing: &LandingBlock) -> TxFrame {
+    let mut header = Header::new(Kind::Pull, SECOND);
+    (header.job, header.timestamp, header.range) = (JOB, Timestamp(time), KeyRange::new(10, 20));
+    TxFrame { landing: Some(landing.landing(0..landing.bytes())), ..TxFrame::bare(header) }
+}
+
+fn answer(question: &Header, number: u8, bytes: usize) -> TxFrame {
+    let mut header = Header { source: FIRST, kind: Kind::PullReply, ..*question };
+    header.value_bytes = bytes as u32;
+    TxFrame::with_values(header, TxBuf::from_vec(vec![number; bytes]))
+}
+
+impl Pair {
+    /// Frames as they are, from one end to the other; whether each one landed, and its values otherwise.
+    fn carry(&mut self, from: usize, mut frames: Vec<TxFrame>) -> Vec<(bool, Vec<u8>)> {
+        self.ends[from].enqueue(&mut frames);
+        self.ends[from].flush().expect("sends");
+        while self.receive(1 - from, false).expect("frames") {}
+        let frames = self.told[1 - from].drain(..).map(|told| match told {
+            Incoming::Frame { frame, .. } => (frame.landed, frame.body().values.to_vec()),
+            other => panic!("{other:?}"),
+        });
+        frames.collect()
+    }
+}
+
+#[test]
+fn an_answer_is_copied_once_to_where_its_values_are_wanted() {
+    let mut pair = Pair::new();
+    let landing = LandingBlock::new(pair.pool.block(5000));
+    let question = question(1, &landing);
+    let asked = question.header;
+    pair.carry(1, vec![question]);
+    assert!(landing.is_given_away());
+    let frame = answer(&asked, 7, 5000);
+    let _ = take_copied_bytes();
+    assert_eq!(pair.carry(0, vec![frame]), [(true, Vec::new())]);
+    assert_eq!(take_copied_bytes(), 2 * 5000, "in by one end, out by the other");
+    assert_eq!(&*landing.into_block().expect("nobody else knows it"), &[7; 5000]);
+}
+
+#[test]
+fn a_second_answer_finds_no_landing() {
+    let mut pair = Pair::new();
+    let landing = LandingBlock::new(pair.pool.block(2000));
+    let question = question(1, &landing);
+    let asked = question.header;
+    pair.carry(1, vec![question]);
+    let told = pair.carry(0, vec![answer(&asked, 7, 2000), answer(&asked, 8, 2000)]);
+    assert_eq!(told, [(true, Vec::new()), (false, vec![8; 2000])]);
+    assert_eq!(&*landing.into_block().expect("nobody else knows it"), &[7; 2000]);
+}
+
+#[test]
+fn only_values_that_fit_land_and_any_answer_frees_the_landing() {
+    let mut pair = Pair::new();
+    let landing = LandingBlock::new(pair.pool.block(2000));
+    let ask = |pair: &mut Pair, time: u64, change: &dyn Fn(&mut TxFrame)| {
+        let question = question(time, &landing);
+        let mut frame = answer(&question.header, 7, 1500);
+        change(&mut frame);
+        pair.carry(1, vec![question]);
+        let told = pair.carry(0, vec![frame]);
+        (told[0].0, landing.is_given_away())
+    };
+    assert_eq!(ask(&mut pair, 1, &|_| ()), (true, false));
+    assert_eq!(ask(&mut pair, 2, &|frame| frame.header.status = Status::Error), (false, false));
+    assert_eq!(ask(&mut pair, 3, &|frame| *frame = answer(&frame.header, 7, 2001)), (false, false));
+    assert_eq!(ask(&mut pair, 4, &|frame| *frame = answer(&frame.header, 7, 0)), (false, false));
+    let with_keys = |frame: &mut TxFrame| {
+        frame.header.key_bytes = 8;
+        frame.keys = Some(TxBuf::from_vec(vec![3u64]));
+    };
+    assert_eq!(ask(&mut pair, 5, &with_keys), (false, false));
+    assert_eq!(ask(&mut pair, 6, &|frame| frame.header.range.end = 21), (false, true), "of another question");
+    let elsewhere = answer(&question(6, &landing).header, 7, 9).header;
+    pair.ends[1].answered_elsewhere(&elsewhere);
+    assert!(!landing.is_given_away());
 }
 
 /// What a peer does that has gone mad: its own frames, and then it writes wherever it can.
