@@ -36,6 +36,6 @@ pub(super) fn add_bf16(target: &mut [u16], source: &[f32]) {
 
 #[inline(always)]
 pub(super) fn all_within_bf16(numbers: &[u16], largest: f32) -> bool {
-    let largest = largest.to_bits();
-    numbers.iter().fold(0, |bad, &bits| bad | u32::from((u32::from(bits) & 0x7fff) << 16 > largest)) == 0
+    let most = numbers.iter().fold(0, |most, &bits| (bits & 0x7fff).max(most));
+    u32::from(most) << 16 <= largest.to_bits()
 }

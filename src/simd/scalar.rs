@@ -30,17 +30,17 @@ pub(super) fn add_u32(target: &mut [u32], source: &[u32]) {
     target.iter_mut().zip(source).for_each(|(target, source)| *target = target.wrapping_add(*source));
 }
 
-/// The bits of a positive number grow with it, up to those of infinity and NaN.
+/// The bits of a positive number grow with it, up to those of infinity and NaN: the largest tells.
 #[inline(always)]
 pub(super) fn all_within_f32(numbers: &[f32], largest: f32) -> bool {
-    let largest = largest.to_bits();
-    numbers.iter().fold(0, |bad, number| bad | u32::from(number.abs().to_bits() > largest)) == 0
+    numbers.iter().fold(0, |most, number| number.abs().to_bits().max(most)) <= largest.to_bits()
 }
 
 #[inline(always)]
 pub(super) fn all_within_f64(numbers: &[f64], largest: f64) -> bool {
-    let largest = largest.to_bits();
-    numbers.iter().fold(0, |bad, number| bad | u64::from(number.abs().to_bits() > largest)) == 0
+    // Without their sign the bits are the same number to both, and more sets can compare signed ones.
+    let bits = |number: f64| number.abs().to_bits().cast_signed();
+    numbers.iter().fold(0, |most, &number| bits(number).max(most)) <= bits(largest)
 }
 
 #[inline(always)]
