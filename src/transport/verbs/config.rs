@@ -11,6 +11,8 @@ const GID_INDEX_VARIABLE: &str = "PARASHARD_GID_INDEX";
 const MTU_VARIABLE: &str = "PARASHARD_VERBS_MTU";
 /// The traffic class of the global route, 0 to 255.
 const TRAFFIC_CLASS_VARIABLE: &str = "PARASHARD_TRAFFIC_CLASS";
+/// Whether answers land by memory windows: `auto` or `off`.
+const WINDOWS_VARIABLE: &str = "PARASHARD_VERBS_WINDOWS";
 
 /// How a node chooses its end of verbs links; what is not set is chosen by what the machine has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +27,18 @@ pub struct VerbsConfig {
     pub mtu: Option<Mtu>,
     /// Traffic class of the packets' global route; its upper six bits are the DSCP.
     pub traffic_class: u8,
+    /// Whether memory for answers is opened by windows.
+    pub windows: WindowUse,
+}
+
+/// Whether memory for answers is opened by windows, one answer and one peer at a time, or as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WindowUse {
+    /// Where the device has windows of type 2.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 impl VerbsConfig {
@@ -53,6 +67,14 @@ impl VerbsConfig {
             let expected = "set it to 256, 512, 1024, 2048 or 4096";
             config.mtu = Some(mtu.ok_or(VerbsError::Setting { name: MTU_VARIABLE, value, expected })?);
         }
+        config.windows = match look(WINDOWS_VARIABLE).as_deref() {
+            None | Some("auto") => WindowUse::Auto,
+            Some("off") => WindowUse::Off,
+            Some(value) => {
+                let (value, expected) = (value.to_owned(), "set it to auto or off");
+                return Err(VerbsError::Setting { name: WINDOWS_VARIABLE, value, expected });
+            }
+        };
         Ok(config)
     }
 
@@ -108,6 +130,7 @@ mod tests {
             (GID_INDEX_VARIABLE, "3"),
             (MTU_VARIABLE, "4096"),
             (TRAFFIC_CLASS_VARIABLE, "104"),
+            (WINDOWS_VARIABLE, "off"),
         ];
         let expected = VerbsConfig {
             device: Some("mlx5_1".to_owned()),
@@ -115,6 +138,7 @@ mod tests {
             gid_index: Some(3),
             mtu: Mtu::of_bytes(4096),
             traffic_class: 104,
+            windows: WindowUse::Off,
         };
         assert_eq!(config(&all).unwrap(), expected);
         assert_eq!(config(&[(DEVICE_VARIABLE, "rxe0")]).unwrap().port, None);
@@ -129,6 +153,7 @@ mod tests {
             (GID_INDEX_VARIABLE, "-1"),
             (MTU_VARIABLE, "1500"),
             (TRAFFIC_CLASS_VARIABLE, "256"),
+            (WINDOWS_VARIABLE, "on"),
         ] {
             let error = config(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(&format!("`{value}`")), "{error}");

@@ -24,6 +24,10 @@ pub struct OpcodeCounts {
     pub staged_bytes: u64,
     /// SENDs that carried nothing but credits.
     pub credit_messages: u64,
+    /// Windows that were opened.
+    pub bindings: u64,
+    /// Windows that were closed.
+    pub invalidations: u64,
 }
 
 impl OpcodeCounts {
@@ -33,6 +37,8 @@ impl OpcodeCounts {
             Operation::Write(_) => &mut self.writes,
             Operation::WriteWithImmediate(..) => &mut self.writes_with_immediate,
             Operation::Read(_) => &mut self.reads,
+            Operation::Bind(_) => &mut self.bindings,
+            Operation::Invalidate(_) => &mut self.invalidations,
         };
         *count += 1;
         self.inline += u64::from(request.is_inline);
@@ -44,7 +50,7 @@ impl fmt::Display for OpcodeCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "send={} write={} write_imm={} read={} inline={} signaled={} doorbells={} staged_bytes={} credits={}",
+            "send={} write={} write_imm={} read={} inline={} signaled={} doorbells={} staged_bytes={} credits={} bind={} invalidate={}",
             self.sends,
             self.writes,
             self.writes_with_immediate,
@@ -53,7 +59,9 @@ impl fmt::Display for OpcodeCounts {
             self.signaled,
             self.doorbells,
             self.staged_bytes,
-            self.credit_messages
+            self.credit_messages,
+            self.bindings,
+            self.invalidations
         )
     }
 }

@@ -7,6 +7,7 @@ use super::post::post;
 use super::sent::{Held, Staged};
 use crate::id::NodeId;
 use crate::transport::ring::{Immediate, ImmediateKind};
+use crate::wire::Target;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,13 @@ pub enum Fault {
     Generation(u16),
     /// A byte is written behind the end of the peer's ring.
     Outside,
+    /// A byte is written to this place of the peer, by this key.
+    At {
+        /// Address in the peer's memory.
+        address: u64,
+        /// Key of a region or window.
+        key: u32,
+    },
 }
 
 impl Verbs {
@@ -43,6 +51,15 @@ impl Verbs {
     }
 }
 
+impl Verbs {
+    /// Address and key of the memory that `peer` offered for the answer that names this target.
+    #[must_use]
+    pub fn offered(&self, peer: NodeId, target: &Target) -> Option<(u64, u32)> {
+        let link = self.by_peer.get(&peer).and_then(|&index| self.links[index].as_ref())?;
+        link.asked_of(target).map(|asked| (asked.offer.address, asked.offer.key))
+    }
+}
+
 impl Link {
     fn faulty<'a>(&mut self, fault: &'a Fault) -> Option<(Operation, &'a [u8])> {
         let remote = self.remote.as_mut()?;
@@ -50,6 +67,7 @@ impl Link {
         Some(match fault {
             Fault::QueuePair => return None,
             Fault::Message(bytes) => (Operation::Send, bytes),
+            &Fault::At { address, key } => (Operation::Write(Remote { address, key }), &[0xa5]),
             Fault::Outside => (Operation::Write(remote.ring.after(end)), &[0]),
             Fault::Slot(bytes) => {
                 let slot = remote.credits.take()?;

@@ -7,8 +7,9 @@
 //! * A slot that was written by the peer, or a buffer with its message, belongs to the arrival until the
 //!   frame is delivered; then its credit is in `returning`.
 //!
-//! Invariant: the queue pair is the first field, so that it is destroyed before any memory is let go
-//! that the device might touch for it. That is the fence behind which landings can be used again.
+//! Invariant: windows and then the queue pair are the first fields, so that they are destroyed before any
+//! memory is let go that the device might touch for it. That is the fence behind which landings can be used
+//! again; where there are windows, each landing has one of its own before that.
 
 use super::failure::LinkFailure;
 use super::plan::{Limits, Remote, Shape, Signals};
@@ -16,6 +17,7 @@ use super::receive::{Arrival, Reading};
 use super::resource::QueuePair;
 use super::sent::{Sent, Staged};
 use super::tokens::Tokens;
+use super::window::{Opened, Windows};
 use crate::id::NodeId;
 use crate::limit;
 use crate::memory::Landing;
@@ -48,7 +50,17 @@ impl Asked {
     }
 }
 
+/// Memory whose address was given away.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) landing: Landing,
+    /// The window by which the peer writes there, where there are windows.
+    pub(super) opened: Option<Opened>,
+}
+
 pub(super) struct Link {
+    /// Where the device has them.
+    pub(super) windows: Option<Windows>,
     pub(super) pair: QueuePair,
     pub(super) peer: NodeId,
     pub(super) generation: u16,
@@ -63,7 +75,7 @@ pub(super) struct Link {
     /// Frames to fetch, and READ requests under way.
     pub(super) readings: VecDeque<Box<Reading>>,
     pub(super) reads_under_way: usize,
-    pub(super) given: Tokens<Landing>,
+    pub(super) given: Tokens<Given>,
     pub(super) asked: Tokens<Asked>,
     /// Tokens of offers whose answers went another way.
     pub(super) answered_elsewhere: Vec<u32>,
@@ -78,8 +90,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(pair: QueuePair, peer: NodeId, generation: u16, psn: u32) -> Link {
+    pub(super) fn new(pair: QueuePair, windows: Option<Windows>, peer: NodeId, generation: u16, psn: u32) -> Link {
         Link {
+            windows,
             pair,
             peer,
             generation,
@@ -107,6 +120,11 @@ impl Link {
     /// Bytes of frames that are not known to have arrived.
     pub(super) fn queued_bytes(&self) -> usize {
         self.outbox.queued_bytes() + self.sent.bytes() + self.awaiting_bytes
+    }
+
+    /// Whether windows are to be closed.
+    pub(super) fn has_closing(&self) -> bool {
+        self.windows.as_ref().is_some_and(Windows::has_closing)
     }
 
     /// Whether a frame can travel by this link.

@@ -13,7 +13,7 @@
 //! ```
 //! Set-up: `setup`, `pairing`, `endpoint`, `resource`, `registry`. Data path: `plan` (which way a frame
 //! goes, and the requests for it), `send`, `post`, `sent`, `receive`, `receives`, `link`. Beside them:
-//! `tokens` names offers of memory, `event` hears of failing devices, `live` counts what exists.
+//! `tokens` names offers of memory, `window` opens it, `event` hears of failing devices, `live` counts what exists.
 //!
 //! For the fabric: call `flush` after each round of `tx_burst`, also when nothing was sent: credits go
 //! back there. `look` while spinning, `arm` before sleeping on [`Verbs::fds`]. A peer that [`Verbs::failed`]
@@ -22,8 +22,8 @@
 //!
 //! Invariants:
 //! * A [`Device`] is open as long as it lives, and everything made on it holds it by `Arc`.
-//! * Peers write only into the ring and into landings, each a region of its own, and read only a worker's
-//!   pool. What they can write is never referenced, only copied.
+//! * Peers write only into the ring and into landings, each a region of its own or behind a window that is
+//!   open for one answer, and read only a worker's pool. What they can write is never referenced, only copied.
 //! * Messages on their way to this end are never more than the receives that are posted.
 //! * A link that fails is a [`LinkFailure`] with its peer; the others go on. Nothing exits or panics.
 
@@ -58,9 +58,10 @@ mod sent;
 mod setup;
 mod sysfs;
 mod tokens;
+mod window;
 
 pub use choice::LocalPort;
-pub use config::VerbsConfig;
+pub use config::{VerbsConfig, WindowUse};
 pub use counts::OpcodeCounts;
 pub use device::Device;
 pub use endpoint::VerbsEndpoint;
@@ -132,6 +133,8 @@ struct Shared {
     /// Slots that peers write.
     ring: MemoryRegion,
     slot_bytes: usize,
+    /// Windows that a link may have, where the device has them.
+    windows_max: Option<usize>,
     lender: Lender,
     /// Used again for each wish of a peer.
     grants: Vec<u16>,

@@ -8,6 +8,7 @@
 //! | slot | the body fits a slot | WRITEs of the body, WRITE_WITH_IMM of the head |
 //! | rendezvous | larger, from memory that the peer may read | one SEND of head and pieces; the peer posts READs |
 //!
+//! In front of a question that offers memory, where the device has windows, stands the request that opens one.
 //! A *head* is envelope and header. Only the last request of a frame, or of a batch before the link
 //! idles, is signaled: see [`Signals`].
 
@@ -115,6 +116,17 @@ impl Remote {
     }
 }
 
+/// How a window is opened. Window and region are named by the addresses of their objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Binding {
+    pub(super) window: usize,
+    pub(super) region: usize,
+    /// The window's new key.
+    pub(super) key: u32,
+    pub(super) address: u64,
+    pub(super) bytes: u64,
+}
+
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -122,6 +134,10 @@ pub(super) enum Operation {
     Write(Remote),
     WriteWithImmediate(Remote, u32),
     Read(Remote),
+    /// Opens a window.
+    Bind(Binding),
+    /// Closes the window of this key.
+    Invalidate(u32),
 }
 
 /// One work request.
@@ -182,11 +198,21 @@ impl Planner<'_> {
         }
     }
 
+    /// Opens a window for what follows.
+    pub(super) fn bind(&mut self, binding: Binding) {
+        self.push(Operation::Bind(binding), Parts::new());
+    }
+
+    /// Closes a window.
+    pub(super) fn invalidate(&mut self, key: u32) {
+        self.push(Operation::Invalidate(key), Parts::new());
+    }
+
     fn push(&mut self, operation: Operation, parts: Parts) {
         let bytes: usize = parts.iter().map(|part| part.bytes as usize).sum();
-        let is_read = matches!(operation, Operation::Read(_));
         // WRITEs of a body come from registered memory: the adapter fetches it while the head is copied.
-        let is_inline = !is_read && !matches!(operation, Operation::Write(_)) && bytes <= self.limits.inline_bytes;
+        let may_inline = matches!(operation, Operation::Send | Operation::WriteWithImmediate(..));
+        let is_inline = may_inline && bytes <= self.limits.inline_bytes;
         self.requests.push(Request { operation, parts, is_inline, is_signaled: false });
     }
 }

@@ -2,12 +2,12 @@
 
 use super::counts::OpcodeCounts;
 use super::pairing::PARTS_MAX;
-use super::plan::{DOORBELL_REQUESTS, Operation, Request};
+use super::plan::{Binding, DOORBELL_REQUESTS, Operation, Request};
 use super::resource::QueuePair;
 use rdma_sys::*;
 use std::io;
 use std::mem::MaybeUninit;
-use std::ptr::null_mut;
+use std::ptr::{null_mut, with_exposed_provenance_mut};
 
 const PARTS: usize = PARTS_MAX as usize;
 
@@ -16,6 +16,7 @@ const PARTS: usize = PARTS_MAX as usize;
 /// # Safety
 /// The memory that the requests name is registered and stays as it is until a signaled completion at
 /// or behind its request, or until the queue pair is destroyed; that of inline requests until the call returns.
+/// Windows live as long as their link's queue pair, regions as long as a window is bound to them.
 pub(super) unsafe fn post(
     pair: &QueuePair,
     first: u64,
@@ -55,9 +56,22 @@ unsafe fn post_list(pair: &QueuePair, first: u64, requests: &[Request]) -> Resul
     }
     let mut bad = null_mut();
     // SAFETY: the pair lives; the list, of which `next` is the first, lives to the end of the call; the caller
-    // vouches for the memory.
+    // vouches for the memory, windows and regions.
     let code = unsafe { ibv_post_send(pair.as_ptr(), next, &raw mut bad) };
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code.abs())) }
+    if code != 0 {
+        return Err(io::Error::from_raw_os_error(code.abs()));
+    }
+    for request in requests {
+        if let Operation::Bind(binding) = request.operation {
+            // SAFETY: the caller vouches for the window; whoever posts its binding counts its key.
+            unsafe { (*window_of(&binding)).rkey = binding.key };
+        }
+    }
+    Ok(())
+}
+
+fn window_of(binding: &Binding) -> *mut ibv_mw {
+    with_exposed_provenance_mut(binding.window)
 }
 
 fn describe(posted: &mut ibv_send_wr, request: &Request) {
@@ -78,6 +92,22 @@ fn describe(posted: &mut ibv_send_wr, request: &Request) {
         Operation::Read(remote) => {
             posted.opcode = ibv_wr_opcode::IBV_WR_RDMA_READ;
             Some(remote)
+        }
+        Operation::Bind(binding) => {
+            posted.opcode = ibv_wr_opcode::IBV_WR_BIND_MW;
+            let bind_info = ibv_mw_bind_info {
+                mr: with_exposed_provenance_mut(binding.region),
+                addr: binding.address,
+                length: binding.bytes,
+                mw_access_flags: ibv_access_flags::IBV_ACCESS_REMOTE_WRITE.0,
+            };
+            posted.bind_mw_tso_union.bind_mw = bind_mw_t { mw: window_of(&binding), rkey: binding.key, bind_info };
+            None
+        }
+        Operation::Invalidate(key) => {
+            posted.opcode = ibv_wr_opcode::IBV_WR_LOCAL_INV;
+            posted.imm_data_invalidated_rkey_union.invalidated_rkey = key;
+            None
         }
     };
     if let Some(remote) = remote {

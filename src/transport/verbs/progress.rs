@@ -138,10 +138,10 @@ impl Verbs {
         for place in 0..self.unsent.len() {
             let index = self.unsent[place];
             let Some(link) = self.links[index].as_mut() else { continue };
-            // Credits alone wait for the flush, in the list.
+            // Credits alone wait for the flush, in the list, and so do windows to be closed.
             let pumped =
                 if gives_credits || link.can_plan() { link.pump(&mut self.shared, gives_credits) } else { Ok(()) };
-            link.is_unsent = !gives_credits && !link.returning.is_empty();
+            link.is_unsent = !gives_credits && (!link.returning.is_empty() || link.has_closing());
             if link.is_unsent {
                 self.unsent[kept_count] = index;
                 kept_count += 1;
@@ -268,7 +268,7 @@ impl Verbs {
             self.ready.push_back(index);
         }
         // The end of a send alone is no reason to go through a round: it would be one for every message.
-        if link.can_plan() || link.credits_are_due(&self.shared) {
+        if link.can_plan() || link.credits_are_due(&self.shared) || link.has_closing() {
             self.mark_unsent(index);
         }
     }

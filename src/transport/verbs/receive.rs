@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::failure::LinkFailure;
-use super::link::{Asked, Link};
+use super::link::{Asked, Given, Link};
 use super::plan::Part;
 use super::progress::Kept;
 use super::receives::RECEIVE_BYTES;
@@ -186,7 +186,11 @@ impl Link {
 
     /// The landing of an offer that is answered. From now on the peer has no business there.
     fn answered(&mut self, token: u32) -> Result<Landing, LinkFailure> {
-        self.given.remove(token).ok_or(LinkFailure::Answer { token })
+        let Given { landing, opened } = self.given.remove(token).ok_or(LinkFailure::Answer { token })?;
+        if let (Some(windows), Some(opened)) = (&mut self.windows, opened) {
+            windows.close(opened);
+        }
+        Ok(landing)
     }
 
     fn frame_in_slot(&self, shared: &Shared, saying: &Saying) -> Result<RxFrame, LinkFailure> {
@@ -225,8 +229,8 @@ impl Link {
         let message = message.part(ENVELOPE_BYTES, message.len() - ENVELOPE_BYTES);
         let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
         if saying.kind == EnvelopeKind::Inline {
-            let landing = saying.answers.and_then(|token| self.given.named(token));
-            return match landing.map(|landing| landed_by_copy(message, &origin, landing)).transpose()?.flatten() {
+            let given = saying.answers.and_then(|token| self.given.named(token));
+            return match given.map(|given| landed_by_copy(message, &origin, &given.landing)).transpose()?.flatten() {
                 Some(frame) => Ok(Some(frame)),
                 None => Ok(Some(arrive(message, &origin)?)),
             };

@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | the node's pool | a server's | the device writes it for us (the end of a READ); no peer reaches it |
 //! | the node's pool | a worker's | the same, and peers may read it: large pushes are fetched from there |
-//! | the landing pool | a worker's | peers may write it: answers land there |
-//! | the same, memory of the program | a worker's | peers may write and read it |
+//! | the landing pool | a worker's | peers may write it: answers land there; by a window, where there are any |
+//! | the same, memory of the program | a worker's | peers may read it too |
 //!
-//! A program's memory is deregistered when its pool says that it is retired; until then it is held.
+//! A program's memory is deregistered when its pool says that it is retired; until then it is held, and so it
+//! is as long as a window is open to it.
 //! A node with a landing pool is a worker. Memory of no pool is not registered: it is copied first.
 
 use super::error::VerbsError;
@@ -24,21 +25,28 @@ struct Slab {
     index: usize,
     is_landing: bool,
     is_readable: bool,
-    region: MemoryRegion,
+    region: Arc<MemoryRegion>,
 }
 
 pub(super) struct Registry {
     domain: Arc<ProtectionDomain>,
     pool: Arc<Pool>,
     landing: Option<Arc<Pool>>,
+    /// Whether windows open landings, one at a time.
+    has_windows: bool,
     /// In order of their addresses.
     slabs: Vec<Slab>,
 }
 
 impl Registry {
-    pub(super) fn new(domain: &Arc<ProtectionDomain>, pool: &Arc<Pool>, landing: Option<&Arc<Pool>>) -> Registry {
+    pub(super) fn new(
+        domain: &Arc<ProtectionDomain>,
+        pool: &Arc<Pool>,
+        landing: Option<&Arc<Pool>>,
+        has_windows: bool,
+    ) -> Registry {
         let (domain, pool, landing) = (Arc::clone(domain), Arc::clone(pool), landing.cloned());
-        Registry { domain, pool, landing, slabs: Vec::new() }
+        Registry { domain, pool, landing, has_windows, slabs: Vec::new() }
     }
 
     /// Whether peers may read the node's pool.
@@ -74,10 +82,10 @@ impl Registry {
         Ok(self.slab_of(address, bytes)?.filter(|slab| slab.is_readable).map(|slab| slab.region.remote_key()))
     }
 
-    /// The key by which a peer can write to a landing.
-    pub(super) fn key_to_land(&mut self, landing: &Landing) -> Result<Option<u32>, VerbsError> {
+    /// The region in which a landing lies, if peers may write there or a window may open it for them.
+    pub(super) fn region_to_land(&mut self, landing: &Landing) -> Result<Option<Arc<MemoryRegion>>, VerbsError> {
         let slab = self.slab_of(landing.address(), landing.bytes())?;
-        Ok(slab.filter(|slab| slab.is_landing).map(|slab| slab.region.remote_key()))
+        Ok(slab.filter(|slab| slab.is_landing).map(|slab| Arc::clone(&slab.region)))
     }
 
     fn slab_of(&mut self, address: usize, bytes: usize) -> Result<Option<&Slab>, VerbsError> {
@@ -107,12 +115,13 @@ impl Registry {
         let is_readable = self.is_readable() && (!is_landing || is_adopted);
         let mut rights = ibv_access_flags::IBV_ACCESS_LOCAL_WRITE;
         if is_landing {
-            rights = rights | ibv_access_flags::IBV_ACCESS_REMOTE_WRITE;
+            let by_window = ibv_access_flags::IBV_ACCESS_MW_BIND;
+            rights = rights | if self.has_windows { by_window } else { ibv_access_flags::IBV_ACCESS_REMOTE_WRITE };
         }
         if is_readable {
             rights = rights | ibv_access_flags::IBV_ACCESS_REMOTE_READ;
         }
-        let region = MemoryRegion::new(&self.domain, Memory::Slab(hold), rights)?;
+        let region = Arc::new(MemoryRegion::new(&self.domain, Memory::Slab(hold), rights)?);
         tracing::debug!(bytes, is_landing, is_readable, "registered a slab");
         self.slabs.insert(place, Slab { start, end: start + bytes, index, is_landing, is_readable, region });
         Ok(true)

@@ -11,6 +11,7 @@ use crate::memory::SlabHold;
 use crate::transport::ring::RingMemory;
 use rdma_sys::*;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -119,12 +120,22 @@ impl MemoryRegion {
         unsafe { (*self.region.as_ptr()).rkey }
     }
 
+    pub(super) fn as_ptr(&self) -> *mut ibv_mr {
+        self.region.as_ptr()
+    }
+
     /// The transport's own memory; none for a slab.
     pub(super) fn own(&self) -> Option<&RingMemory> {
         match &self.memory {
             Memory::Own(memory) => Some(memory),
             Memory::Slab(_) => None,
         }
+    }
+}
+
+impl fmt::Debug for MemoryRegion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryRegion({:?})", self.memory)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::failure::LinkFailure;
-use super::link::{Link, carries_kind, shape};
+use super::link::{Given, Link, carries_kind, shape};
 use super::plan::{DOORBELL_REQUESTS, FRAME_REQUESTS_MAX, Part, Parts, Planner, Remote, Request, Route, request_count};
 use super::post::post;
 use super::sent::{Held, Staged};
@@ -64,13 +64,14 @@ type BodyParts = SmallVec<[Part; 8]>;
 impl Link {
     /// Posts what can be posted. `gives_credits` allows a message for credits alone.
     pub(super) fn pump(&mut self, shared: &mut Shared, gives_credits: bool) -> Result<(), LinkFailure> {
-        let has_work = self.can_plan() || (gives_credits && !self.returning.is_empty());
+        let has_work = self.can_plan() || self.has_closing() || (gives_credits && !self.returning.is_empty());
         if self.remote.is_none() || self.has_failed || !has_work {
             return Ok(());
         }
         loop {
             shared.batch.clear();
             let first = self.sent.next();
+            self.plan_closings(shared);
             while shared.batch.requests.len() < DOORBELL_REQUESTS && self.plan_next(shared)? {}
             if gives_credits && self.sent.room() > 0 && self.credits_are_due(shared) {
                 self.plan_credits(shared)?;
@@ -89,6 +90,18 @@ impl Link {
             self.readings.front().is_some_and(|next| self.reads_under_way + next.pieces.len() <= remote.reads_max);
         let can_send = remote.credits.free_count() > 0 && self.outbox.count() > 0;
         self.sent.room() >= FRAME_REQUESTS_MAX && (can_read || can_send)
+    }
+
+    /// Plans to close the windows whose answers have come.
+    fn plan_closings(&mut self, shared: &mut Shared) {
+        let (Some(windows), Some(remote)) = (&mut self.windows, &self.remote) else { return };
+        while shared.batch.requests.len() < DOORBELL_REQUESTS
+            && self.sent.room() > 0
+            && let Some((key, region)) = windows.take_closing()
+        {
+            shared.planner(&remote.limits).invalidate(key);
+            self.sent.keep(1, 0, Held::Region { _region: region });
+        }
     }
 
     /// Plans the next READs or frame. Returns whether there was something.
@@ -163,6 +176,7 @@ impl Link {
         let mut envelope = self.envelope(kind_of(route), slot);
         envelope.landed = route == Route::Landed;
         envelope.answers = answered.as_ref().map(|asked| asked.offer.token);
+        let before = shared.batch.requests.len();
         // From here on the landing is kept by its offer, not by the frame, which stays longer.
         if let Some(landing) = frame.landing.take() {
             envelope.offer = self.offer(landing, shared)?;
@@ -171,7 +185,6 @@ impl Link {
             envelope.answers = self.answered_elsewhere.pop();
         }
         let mut staged = Staged::new();
-        let before = shared.batch.requests.len();
         match route {
             Route::Inline | Route::Message => {
                 let inline = if route == Route::Inline { shared.inline(&envelope, frame) } else { None };
@@ -233,12 +246,18 @@ impl Link {
 
     /// Gives a landing away to the peer, if that can be done.
     fn offer(&mut self, landing: Landing, shared: &mut Shared) -> Result<Option<Offer>, LinkFailure> {
-        if landing.bytes() == 0 {
+        if landing.bytes() == 0 || self.given.is_full() {
             return Ok(None);
         }
-        let Some(key) = shared.registry.key_to_land(&landing)? else { return Ok(None) };
+        let Some(region) = shared.registry.region_to_land(&landing)? else { return Ok(None) };
+        let (mut key, mut opened) = (region.remote_key(), None);
+        if let (Some(windows), Some(remote)) = (&mut self.windows, &self.remote) {
+            let Some((window, binding)) = windows.open(&landing, &region) else { return Ok(None) };
+            shared.planner(&remote.limits).bind(binding);
+            (key, opened) = (binding.key, Some(window));
+        }
         let (address, bytes) = (landing.address() as u64, landing.bytes() as u32);
-        let token = self.given.insert(landing);
+        let token = self.given.insert(Given { landing, opened });
         Ok(token.ok().map(|token| Offer { address, key, bytes, token }))
     }
 

@@ -5,10 +5,12 @@
 
 use super::plan::SEND_DEPTH;
 use super::receive::Reading;
+use super::resource::MemoryRegion;
 use crate::memory::Block;
 use crate::wire::TxFrame;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Blocks into which parts of one frame were copied.
 pub(super) type Staged = SmallVec<[Block; 2]>;
@@ -20,6 +22,8 @@ pub(super) enum Held {
     Buffers { _frame: Option<Box<TxFrame>>, _staged: Staged },
     /// The block that READs fill.
     Read(Box<Reading>),
+    /// The region of a window that is closed.
+    Region { _region: Arc<MemoryRegion> },
 }
 
 #[derive(Debug)]

@@ -13,7 +13,9 @@ use super::receives::{RECEIVE_SLACK, Receives, own_memory};
 use super::registry::Registry;
 use super::resource::{CompletionQueue, MemoryRegion, ProtectionDomain, unblock};
 use super::send::{Batch, INLINE_BYTES};
-use super::{Shared, Verbs, VerbsConfig};
+use super::tokens::TOKENS_MAX;
+use super::window::Windows;
+use super::{Shared, Verbs, VerbsConfig, WindowUse};
 use crate::id::{JobId, NodeId};
 use crate::memory::Pool;
 use crate::transport::ring::{Credit, Credits, Lender, SLOTS_LENT_MAX, SLOTS_RESERVED};
@@ -49,11 +51,14 @@ impl Verbs {
         let local = LocalPort::choose(Library::load()?, config, near)?;
         let device = Arc::clone(&local.device);
         let limits = *device.limits();
+        let has_windows = limits.has_mw_type_2 && config.windows == WindowUse::Auto;
         let parts_max = PARTS_MAX.min(limits.sge_max);
         let receive_count = RECEIVE_COUNT.min(limits.srq_wr_max);
         let links_max = (receive_count as usize).saturating_sub(RECEIVE_SLACK) / LINK_RECEIVES;
         let wished = receive_count.saturating_add((links_max * SEND_DEPTH) as u32);
         let entries = wished.min(limits.cqe_max);
+        let of_link = (limits.mw_count_max as usize / links_max.max(1)).min(TOKENS_MAX);
+        let windows_max = (has_windows && of_link > 0).then_some(of_link);
         let ring_bytes = usize::from(SLOT_COUNT) * SLOT_BYTES;
         let demand = Demand {
             qp_wr_count: SEND_DEPTH as u32,
@@ -71,9 +76,11 @@ impl Verbs {
         let access = ibv_access_flags::IBV_ACCESS_LOCAL_WRITE | ibv_access_flags::IBV_ACCESS_REMOTE_WRITE;
         let ring = MemoryRegion::new(&domain, own_memory(&domain, ring_bytes)?, access)?;
         let receives = Receives::new(&domain, receive_count as usize)?;
+        tracing::debug!(per_link = windows_max.unwrap_or(0), "memory windows for answers");
         let shared = Shared {
             job,
-            registry: Registry::new(&domain, pool, landing),
+            registry: Registry::new(&domain, pool, landing, windows_max.is_some()),
+            windows_max,
             pairing: Pairing { local, domain, queue, inline_bytes, parts_max },
             receives,
             ring,
@@ -136,7 +143,9 @@ impl Verbs {
                 return Err(error);
             }
         };
-        let link = Link::new(pair, peer, generation, first_psn());
+        let pairing = &self.shared.pairing;
+        let windows = self.shared.windows_max.map(|count_max| Windows::new(&pairing.domain, count_max));
+        let link = Link::new(pair, windows, peer, generation, first_psn());
         let endpoint = self.shared.endpoint(&link, slots);
         let index = self.links.iter().position(Option::is_none).unwrap_or(self.links.len());
         if index == self.links.len() {
@@ -205,7 +214,7 @@ impl Verbs {
         self.ready.retain(|&ready| ready != index);
         self.parked.retain(|&parked| parked != index);
         self.unsent.retain(|&unsent| unsent != index);
-        // Dropping the link destroys the queue pair first; only then the slots can be lent again.
+        // Dropping the link destroys windows and queue pair first; only then the slots can be lent again.
         drop(link);
         self.shared.lender.close(peer);
         self.set_lendable(self.by_peer.len());

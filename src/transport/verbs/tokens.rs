@@ -58,6 +58,11 @@ impl<T> Tokens<T> {
         Some(thing)
     }
 
+    /// Whether nothing more can be named.
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty() && self.entries.len() == TOKENS_MAX
+    }
+
     /// How many things have a name.
     pub(super) fn count(&self) -> usize {
         self.entries.len() - self.free.len()
@@ -98,6 +103,7 @@ mod tests {
     fn there_are_not_endlessly_many() {
         let mut tokens = Tokens::new(1);
         (0..TOKENS_MAX).for_each(|thing| assert!(tokens.insert(thing).is_ok()));
+        assert!(tokens.is_full());
         assert_eq!(tokens.insert(7), Err(7));
     }
 }

@@ -123,7 +123,7 @@ fn memory_of_no_pool_is_copied_first() {
 }
 
 /// A pull that offers all of `landing`; the shard's view of it.
-fn pull(pair: &mut Pair, landing: &LandingBlock) -> parashard::wire::RxFrame {
+pub(super) fn pull(pair: &mut Pair, landing: &LandingBlock) -> parashard::wire::RxFrame {
     let header = pair.worker.header(Kind::Pull);
     let frame = TxFrame { landing: Some(landing.landing(0..landing.bytes())), ..TxFrame::bare(header) };
     pair.worker.send(frame);

@@ -4,7 +4,7 @@ use super::Test;
 use super::pair::{End, Pair, SHARD, WORKER, assert_pattern};
 use parashard::id::NodeId;
 use parashard::memory::{LandingBlock, TxBuf};
-use parashard::transport::verbs::Fault;
+use parashard::transport::verbs::{Fault, LiveObjects};
 use parashard::wire::{Kind, TxFrame};
 
 pub(super) const TESTS: &[Test] = tests![
@@ -122,7 +122,10 @@ fn two_hundred_faults_leave_the_next_link_whole() {
     let mut pair = Pair::connected();
     let whole = pair.worker.values(70_000, 6);
     for round in 0..200 {
-        // Frames of every route are under way when it happens.
+        // A question with a window, and frames of every route, are under way when it happens.
+        let landing = LandingBlock::new(pair.worker.landing.block(4096));
+        let question = TxFrame::bare(pair.worker.header(Kind::Pull));
+        pair.worker.send(TxFrame { landing: Some(landing.landing(0..4096)), ..question });
         for bytes in [0, 500, 5000, 70_000] {
             pair.worker.send(pair.worker.frame(Kind::Push, whole.slice(0..bytes)));
         }
@@ -138,11 +141,13 @@ fn two_hundred_faults_leave_the_next_link_whole() {
         let end = if round % 8 < 4 { &mut pair.worker } else { &mut pair.shard };
         end.verbs.inject(end.peer, &fault).expect("a fault");
         pair.connect();
+        assert!(!landing.is_given_away(), "after fault {round}");
         pair.shard.incoming.clear();
         pair.worker.incoming.clear();
         exchange(&mut pair);
     }
     pair.quiet();
+    assert_eq!(LiveObjects::now().memory_windows, 0);
     drop(whole);
     assert_eq!(pair.worker.pool.usage().used_bytes, 0);
     assert_eq!(pair.shard.pool.usage().used_bytes, 0);

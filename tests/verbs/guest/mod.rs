@@ -6,10 +6,11 @@ mod fault;
 mod flow;
 mod life;
 mod pair;
+mod window;
 
 use crate::Test;
 
 /// Every test of this folder.
 pub(crate) fn tests() -> impl Iterator<Item = Test> {
-    [device::TESTS, data::TESTS, flow::TESTS, fault::TESTS, life::TESTS].into_iter().flatten().copied()
+    [device::TESTS, data::TESTS, flow::TESTS, window::TESTS, fault::TESTS, life::TESTS].into_iter().flatten().copied()
 }

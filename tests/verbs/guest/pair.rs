@@ -31,14 +31,18 @@ pub(crate) struct Pair {
 impl End {
     /// A node that offers memory for answers, as workers do.
     pub(crate) fn open_worker(node: NodeId, peer: NodeId) -> End {
-        End::open(node, peer, true)
+        End::open(&environment(), node, peer, true)
     }
 
-    fn open(node: NodeId, peer: NodeId, lands: bool) -> End {
-        let config = VerbsConfig::from_environment().expect("sound settings");
+    /// A node that offers none.
+    pub(crate) fn open_shard(node: NodeId, peer: NodeId) -> End {
+        End::open(&environment(), node, peer, false)
+    }
+
+    fn open(config: &VerbsConfig, node: NodeId, peer: NodeId, lands: bool) -> End {
         let (pool, landing) = (Pool::unbounded(), Pool::unbounded());
         let given = lands.then_some(&landing);
-        let verbs = Verbs::open(&config, None, JOB, &pool, given).expect("a usable device");
+        let verbs = Verbs::open(config, None, JOB, &pool, given).expect("a usable device");
         End { verbs, node, peer, pool, landing, incoming: Vec::new() }
     }
 
@@ -66,10 +70,26 @@ impl End {
         self.verbs.flush();
     }
 
+    /// Polls until the link fails.
+    pub(crate) fn failure(&mut self) -> VerbsError {
+        let begin = Instant::now();
+        loop {
+            self.poll();
+            if let Some((_, error)) = self.verbs.failed() {
+                return error;
+            }
+            assert!(begin.elapsed() < PATIENCE, "the link does not fail");
+        }
+    }
+
     pub(crate) fn poll(&mut self) {
         self.verbs.rx_burst(&mut self.incoming, 64, &|_| false);
         self.verbs.flush();
     }
+}
+
+fn environment() -> VerbsConfig {
+    VerbsConfig::from_environment().expect("sound settings")
 }
 
 pub(crate) fn pattern(place: usize, seed: u8) -> u8 {
@@ -83,8 +103,13 @@ pub(crate) fn assert_pattern(bytes: &[u8], seed: u8) {
 
 impl Pair {
     pub(crate) fn connected() -> Pair {
-        let mut pair =
-            Pair { worker: End::open_worker(WORKER, SHARD), shard: End::open(SHARD, WORKER, false), generation: 0 };
+        Pair::of(&environment())
+    }
+
+    /// Both with these settings.
+    pub(crate) fn of(config: &VerbsConfig) -> Pair {
+        let (worker, shard) = (End::open(config, WORKER, SHARD, true), End::open(config, SHARD, WORKER, false));
+        let mut pair = Pair { worker, shard, generation: 0 };
         pair.connect();
         pair
     }
