@@ -59,6 +59,7 @@ mod setup;
 mod sysfs;
 mod tokens;
 mod window;
+mod window_trial;
 
 pub use choice::LocalPort;
 pub use config::{VerbsConfig, WindowUse};

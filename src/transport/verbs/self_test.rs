@@ -84,7 +84,7 @@ impl LocalPort {
     }
 
     /// The next completion, which must be a success.
-    fn completion(&self, queue: &CompletionQueue) -> Result<ibv_wc, VerbsError> {
+    pub(super) fn completion(&self, queue: &CompletionQueue) -> Result<ibv_wc, VerbsError> {
         let begin = Instant::now();
         let mut completions = Vec::with_capacity(1);
         while queue.poll(&mut completions)? == 0 {

@@ -252,7 +252,9 @@ impl Link {
         let Some(region) = shared.registry.region_to_land(&landing)? else { return Ok(None) };
         let (mut key, mut opened) = (region.remote_key(), None);
         if let (Some(windows), Some(remote)) = (&mut self.windows, &self.remote) {
-            let Some((window, binding)) = windows.open(&landing, &region) else { return Ok(None) };
+            let Some((window, binding)) = windows.open(landing.address(), landing.bytes(), &region) else {
+                return Ok(None);
+            };
             shared.planner(&remote.limits).bind(binding);
             (key, opened) = (binding.key, Some(window));
         }

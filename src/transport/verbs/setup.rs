@@ -15,6 +15,7 @@ use super::resource::{CompletionQueue, MemoryRegion, ProtectionDomain, unblock};
 use super::send::{Batch, INLINE_BYTES};
 use super::tokens::TOKENS_MAX;
 use super::window::Windows;
+use super::window_trial::try_window;
 use super::{Shared, Verbs, VerbsConfig, WindowUse};
 use crate::id::{JobId, NodeId};
 use crate::memory::Pool;
@@ -51,14 +52,11 @@ impl Verbs {
         let local = LocalPort::choose(Library::load()?, config, near)?;
         let device = Arc::clone(&local.device);
         let limits = *device.limits();
-        let has_windows = limits.has_mw_type_2 && config.windows == WindowUse::Auto;
         let parts_max = PARTS_MAX.min(limits.sge_max);
         let receive_count = RECEIVE_COUNT.min(limits.srq_wr_max);
         let links_max = (receive_count as usize).saturating_sub(RECEIVE_SLACK) / LINK_RECEIVES;
         let wished = receive_count.saturating_add((links_max * SEND_DEPTH) as u32);
         let entries = wished.min(limits.cqe_max);
-        let of_link = (limits.mw_count_max as usize / links_max.max(1)).min(TOKENS_MAX);
-        let windows_max = (has_windows && of_link > 0).then_some(of_link);
         let ring_bytes = usize::from(SLOT_COUNT) * SLOT_BYTES;
         let demand = Demand {
             qp_wr_count: SEND_DEPTH as u32,
@@ -76,12 +74,16 @@ impl Verbs {
         let access = ibv_access_flags::IBV_ACCESS_LOCAL_WRITE | ibv_access_flags::IBV_ACCESS_REMOTE_WRITE;
         let ring = MemoryRegion::new(&domain, own_memory(&domain, ring_bytes)?, access)?;
         let receives = Receives::new(&domain, receive_count as usize)?;
-        tracing::debug!(per_link = windows_max.unwrap_or(0), "memory windows for answers");
+        let pairing = Pairing { local, domain, queue, inline_bytes, parts_max };
+        let windows_max = match config.windows {
+            WindowUse::Auto if landing.is_some() => windows_of_link(&pairing, &receives, links_max),
+            _ => None,
+        };
         let shared = Shared {
             job,
-            registry: Registry::new(&domain, pool, landing, windows_max.is_some()),
+            registry: Registry::new(&pairing.domain, pool, landing, windows_max.is_some()),
             windows_max,
-            pairing: Pairing { local, domain, queue, inline_bytes, parts_max },
+            pairing,
             receives,
             ring,
             slot_bytes: SLOT_BYTES,
@@ -237,6 +239,27 @@ impl Shared {
             slot_bytes: self.slot_bytes as u32,
             slots,
             ..self.pairing.endpoint(&link.pair, link.psn)
+        }
+    }
+}
+
+/// Windows that each of so many links may have; none where the device has no windows of type 2.
+fn windows_of_link(pairing: &Pairing, receives: &Receives, links_max: usize) -> Option<usize> {
+    let limits = pairing.local.device.limits();
+    let count = (limits.mw_count_max as usize / links_max.max(1)).min(TOKENS_MAX);
+    if !limits.has_mw_type_2 || count == 0 {
+        return None;
+    }
+    match try_window(pairing, receives) {
+        Ok(()) => {
+            tracing::debug!(count, "memory for answers is opened by windows");
+            Some(count)
+        }
+        Err(error) => {
+            tracing::warn!(
+                "the device says that it has memory windows, and does not bind one: {error}; all memory for answers is open to servers"
+            );
+            None
         }
     }
 }

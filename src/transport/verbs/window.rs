@@ -16,7 +16,6 @@ use super::error::VerbsError;
 use super::live::{Kind, Live};
 use super::plan::Binding;
 use super::resource::{MemoryRegion, ProtectionDomain, destroyed, made};
-use crate::memory::Landing;
 use rdma_sys::*;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -77,9 +76,14 @@ impl Windows {
         Windows { domain: Arc::clone(domain), count_max, all: Vec::new(), free: Vec::new(), closing: Vec::new() }
     }
 
-    /// Takes a window for a landing in `region`, and says how it is to be bound. Nothing when there are
+    /// Takes a window for these bytes of `region`, and says how it is to be bound. Nothing when there are
     /// too many, or the device has no more.
-    pub(super) fn open(&mut self, landing: &Landing, region: &Arc<MemoryRegion>) -> Option<(Opened, Binding)> {
+    pub(super) fn open(
+        &mut self,
+        address: usize,
+        bytes: usize,
+        region: &Arc<MemoryRegion>,
+    ) -> Option<(Opened, Binding)> {
         let place = match self.free.pop() {
             Some(place) => place,
             None if self.all.len() >= self.count_max => return None,
@@ -95,8 +99,8 @@ impl Windows {
             window: window.window.as_ptr().expose_provenance(),
             region: region.as_ptr().expose_provenance(),
             key,
-            address: landing.address() as u64,
-            bytes: landing.bytes() as u64,
+            address: address as u64,
+            bytes: bytes as u64,
         };
         Some((Opened { place, key, region: Arc::clone(region) }, binding))
     }
