@@ -13,7 +13,7 @@ pub const PINNED_BYTES_MIN: usize = 16 * 1024;
 /// Answers to pulls of fewer bytes travel with their reply: a place to land would cost more than the copy.
 pub const LANDING_BYTES_MIN: usize = 4096;
 
-/// Bytes that one worker keeps in use of memory that shards may write: answers on their way, values that
+/// Bytes that one worker keeps in use of memory that answers land in: answers on their way, values that
 /// the program holds, and quarantine. Past it new answers travel with their replies.
 pub const LANDING_BYTES: usize = 1 << 30;
 

@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 pub struct Cluster {
     shared: Arc<Shared>,
     pool: Arc<Pool>,
-    /// Memory that shards may write.
+    /// Memory that answers land in.
     landing_pool: Arc<Pool>,
     job: JobConfig,
     rank: u32,
@@ -33,7 +33,7 @@ impl Cluster {
     pub fn connect(config: &NodeConfig, rank: u32) -> Result<Cluster, ClientError> {
         let pool = config.placement.pool(None);
         let mut driver = node::open_worker(config, rank, &pool)?;
-        // Where no peer writes, memory that a program lends is only kept.
+        // Where nothing lands, memory that a program lends is only kept.
         let landing_pool = driver.transport_mut().landing_pool().map_or_else(Pool::unbounded, Arc::clone);
         let shared = Shared::new(driver);
         let job = shared.wait_for(|inner| inner.welcomed.then(|| inner.worker().job().cloned()).flatten())?;

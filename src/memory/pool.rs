@@ -102,6 +102,12 @@ impl Pool {
         Arc::new(Pool { state: Mutex::new(state), config })
     }
 
+    /// An empty pool of the same kind of memory.
+    #[must_use]
+    pub fn another(&self) -> Arc<Pool> {
+        Pool::open(self.config)
+    }
+
     /// A pool bounded only by the machine.
     #[must_use]
     pub fn unbounded() -> Arc<Pool> {

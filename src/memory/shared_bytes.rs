@@ -87,8 +87,8 @@ impl<'a> SharedBytes<'a> {
         copied::count(target.bytes);
         let source = self.place(offset, target.bytes);
         // SAFETY: `place` has checked the source, and the target is `bytes` bytes by the contract of `new`,
-        // by which also nobody has a reference to either; `copy` allows for an overlap.
-        unsafe { std::ptr::copy(source.as_ptr(), target.start.as_ptr(), target.bytes) };
+        // by which also nobody has a reference to either.
+        unsafe { move_shared(source.as_ptr(), target.start.as_ptr(), target.bytes) };
     }
 
     /// A small record as it is there now, such as a header; of a record that is just being written
@@ -142,6 +142,16 @@ impl<'a> SharedBytes<'a> {
 unsafe fn copy_shared(source: *const u8, target: *mut u8, bytes: usize) {
     // SAFETY: the caller's contract.
     unsafe { std::ptr::copy_nonoverlapping(source, target, bytes) };
+}
+
+/// As [`copy_shared`], of places that may overlap.
+///
+/// # Safety
+/// Both places are valid for `bytes` bytes.
+#[inline(never)]
+unsafe fn move_shared(source: *const u8, target: *mut u8, bytes: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { std::ptr::copy(source, target, bytes) };
 }
 
 impl fmt::Debug for SharedBytes<'_> {

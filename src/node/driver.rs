@@ -116,6 +116,11 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                     self.clear(peer);
                     self.transport.disconnect(now, peer);
                 }
+                Output::Withdraw { timestamp } => {
+                    let waiting = self.outbox.values_mut().flatten();
+                    waiting.filter(|frame| frame.header.timestamp == timestamp).for_each(|frame| frame.landing = None);
+                    self.transport.withdraw(timestamp);
+                }
                 Output::Event(event) => self.events.push_back(event),
             }
         }

@@ -1,6 +1,6 @@
 //! The driving surface that all state machines share.
 
-use crate::id::{Incarnation, Nanos, NodeId};
+use crate::id::{Incarnation, Nanos, NodeId, Timestamp};
 use crate::wire::{RxFrame, TxFrame};
 
 /// What happens to a node from outside.
@@ -59,6 +59,11 @@ pub enum Output<E> {
     Disconnect {
         /// The peer.
         peer: NodeId,
+    },
+    /// Questions of this time offered memory for answers that nobody waits for any more.
+    Withdraw {
+        /// The time.
+        timestamp: Timestamp,
     },
     /// Something for the program that runs the node.
     Event(E),

@@ -26,7 +26,7 @@ pub mod tcp;
 pub mod verbs;
 
 use crate::error::{Classify, ExitCode, Severity};
-use crate::id::{Incarnation, Nanos, NodeId};
+use crate::id::{Incarnation, Nanos, NodeId, Timestamp};
 use crate::wire::{RxFrame, TxFrame};
 use std::time::Duration;
 
@@ -91,6 +91,10 @@ pub trait Transport {
 
     /// Pushes queued frames into the fabric as far as it takes them.
     fn flush(&mut self, now: Nanos);
+
+    /// Answers to this node's questions of this time are not wanted any more in the memory that was offered
+    /// for them: a fabric lets go of it where nobody else may write there.
+    fn withdraw(&mut self, _timestamp: Timestamp) {}
 
     /// When `rx_burst` should run next for the transport's own timers (dialling, handshakes).
     fn poll_timeout(&self) -> Option<Nanos>;

@@ -6,8 +6,8 @@ use parashard::client::{Bf16, ClientError, Cluster, KeyList, NoWork, Shutdown};
 use parashard::id::{JobId, NodeId, TableId};
 use parashard::keyspace::KeyRange;
 use parashard::node::{
-    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, NodeConfig, SchedulerPlan, SchedulerProcess,
-    Secret, TableSpec, UpdateFunction, run_server,
+    Adagrad, Cast, Consistency, DType, Filters, JobConfig, JobEnd, Layout, LinkKind, NodeConfig, SchedulerPlan,
+    SchedulerProcess, Secret, TableSpec, UpdateFunction, run_server,
 };
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -335,5 +335,38 @@ fn a_scope_ends_when_its_memory_is_free_whatever_was_forgotten() {
         }
         let sums = table.pull_range(whole).expect("fits").wait().expect("answered");
         assert!(sums.iter().all(|&sum| sum == 10.0), "{:?}", &sums[..3]);
+    });
+}
+
+#[test]
+fn a_scope_does_not_wait_for_an_answer_that_must_wait() {
+    let spec =
+        TableSpec { layout: Layout::Dense, consistency: Consistency::Sequential, ..table(0, "dense", DType::F32) };
+    let (tell, hear) = mpsc::channel();
+    let hear = std::sync::Mutex::new(hear);
+    Job::start(vec![spec], 1, 2).run(2, |cluster| {
+        let table = cluster.table::<f32>("dense").expect("a table");
+        let whole = KeyRange::new(0, 10_000);
+        if cluster.rank() == 0 {
+            // The question goes through a ring, as all questions of one process do once the ring stands.
+            let begin = Instant::now();
+            while cluster.statistics().links.iter().all(|(kind, _)| kind == LinkKind::Tcp) {
+                table.pull_range(whole).expect("fits").wait().expect("answered");
+                assert!(begin.elapsed() < Duration::from_secs(20), "no ring is made");
+            }
+            table.tick().expect("goes on");
+            let mut target = vec![0.0f32; 10_000];
+            cluster.scope(|scope| {
+                let into = scope.register(&mut target);
+                drop(scope.pull_range(&table, whole, &into).expect("fits"));
+            });
+            tell.send(()).expect("the other worker listens");
+        } else {
+            let told = hear.lock().expect("no panic").recv_timeout(Duration::from_secs(20));
+            assert!(told.is_ok(), "the scope waits for the answer, which waits for this worker");
+            table.tick().expect("goes on");
+        }
+        table.finish().expect("ends");
+        cluster.settle().expect("acknowledged");
     });
 }

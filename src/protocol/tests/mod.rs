@@ -52,7 +52,7 @@ fn drain<M: Machine>(machine: &mut M) -> Drained<M::Event> {
         match output {
             Output::Send { to, frame } => drained.frames.push((to, received(&frame))),
             Output::Connect { peer, .. } => drained.connects.push(peer),
-            Output::Disconnect { .. } => {}
+            Output::Disconnect { .. } | Output::Withdraw { .. } => {}
             Output::Event(event) => drained.events.push(event),
         }
     }

@@ -89,7 +89,9 @@ impl Worker {
         if frame.landed {
             let part = segment.target_offset..segment.target_offset + bytes;
             let is_there = frame.header.value_bytes as usize == bytes && operation.target.on_landed(part);
-            return is_there.then_some(()).ok_or("says that values landed where none were asked for".to_owned());
+            return is_there
+                .then_some(())
+                .ok_or_else(|| "says that values landed where none were asked for".to_owned());
         }
         let is_whole = !operation.is_given && bytes == operation.target_bytes && frame.bytes() == HEADER_BYTES + bytes;
         if is_whole && !is_remembered && !flags.packs(FilterFlags::VALUE_BLOCK) {

@@ -144,7 +144,7 @@ pub struct Worker {
     identity: Identity,
     writer: WriterId,
     pool: Arc<Pool>,
-    /// For answers that shards may write; none where no fabric does.
+    /// For answers that do not come with their replies; none where no fabric can do that.
     landing_pool: Option<Arc<Pool>>,
     landing_bytes_min: usize,
     membership: Membership,
@@ -370,7 +370,11 @@ impl Worker {
     pub fn cancel(&mut self, now: Nanos, timestamp: Timestamp) {
         self.watched.remove(&timestamp);
         self.operations.acknowledge(timestamp);
-        drop(self.operations.remove(timestamp));
+        if let Some(outcome) = self.operations.remove(timestamp)
+            && outcome.is_given_away()
+        {
+            self.outputs.push_back(Output::Withdraw { timestamp });
+        }
         self.release_held(now);
         self.release_marks(now);
         self.tell_delays();

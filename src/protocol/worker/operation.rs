@@ -216,6 +216,11 @@ impl Operation {
 }
 
 impl Outcome {
+    /// Whether somebody may still write the memory of its values.
+    pub(super) fn is_given_away(&self) -> bool {
+        self.target.is_given_away()
+    }
+
     pub(super) fn pushed(self) -> Result<(), OperationError> {
         self.error.map_or(Ok(()), Err)
     }

@@ -109,7 +109,7 @@ impl FabricTransport {
         let bell = Doorbell::new().map_err(TransportError::Poll)?;
         tcp.watch(bell.as_fd().as_raw_fd()).map_err(TransportError::Poll)?;
         let has_landing = node.role() == Some(Role::Worker) && settings.choice != TransportChoice::Tcp;
-        let landing = has_landing.then(Pool::unbounded);
+        let landing = has_landing.then(|| pool.another());
         let (verbs, no_verbs) = match settings.choice.allows(LinkKind::Verbs) {
             false => (None, None),
             true => {

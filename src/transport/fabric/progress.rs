@@ -2,7 +2,7 @@
 
 use super::FabricTransport;
 use super::peer::{Link, Peer};
-use crate::id::{Nanos, NodeId};
+use crate::id::{Nanos, NodeId, Timestamp};
 use crate::limit;
 use crate::transport::origin::Origin;
 use crate::transport::ring::RingLink;
@@ -119,8 +119,12 @@ impl FabricTransport {
                 let targets = self.large.iter().filter_map(|frame| frame.target.as_ref());
                 targets.for_each(|target| verbs.answered_elsewhere(peer, target));
             }
-            _ => return self.tcp.tx_burst(now, peer, frames),
+            _ => {
+                forget_landings(frames);
+                return self.tcp.tx_burst(now, peer, frames);
+            }
         }
+        forget_landings(&mut self.large);
         self.tcp.tx_burst(now, peer, &mut self.large);
         frames.append(&mut self.large);
     }
@@ -151,6 +155,11 @@ impl FabricTransport {
             }
         }
     }
+}
+
+/// Nothing lands by the connection; a landing that is kept would only make its owner copy what came.
+fn forget_landings(frames: &mut [TxFrame]) {
+    frames.iter_mut().for_each(|frame| frame.landing = None);
 }
 
 impl Transport for FabricTransport {
@@ -200,6 +209,11 @@ impl Transport for FabricTransport {
     fn flush(&mut self, now: Nanos) {
         self.flush_links();
         self.tcp.flush(now);
+    }
+
+    fn withdraw(&mut self, timestamp: Timestamp) {
+        // Memory that a device may write comes back with its answer, or with the end of the link.
+        self.peers.values_mut().filter_map(Peer::ring_mut).for_each(|link| link.withdraw(timestamp));
     }
 
     fn poll_timeout(&self) -> Option<Nanos> {

@@ -18,7 +18,7 @@ use super::layout::{Direction, INLINE_BODY_BYTES, MESSAGE_BYTES, MESSAGE_COUNT, 
 use super::memory::RingMemory;
 use super::outbox::Outbox;
 use super::{CREDITS_MAX, Credit, Credits, ENVELOPE_BYTES, Envelope, EnvelopeKind, Lender, RingError};
-use crate::id::NodeId;
+use crate::id::{NodeId, Timestamp};
 use crate::limit;
 use crate::transport::Incoming;
 use crate::wire::{HEADER_BYTES, Header, Kind, RxFrame, TxFrame};
@@ -263,6 +263,12 @@ impl RingLink {
     /// An answer has come by the connection: what was offered for it is free again.
     pub(in crate::transport) fn answered_elsewhere(&mut self, answer: &Header) {
         let _ = self.landings.answered(answer);
+    }
+
+    /// Answers to questions of this time are not wanted where they were to land.
+    pub(in crate::transport) fn withdraw(&mut self, timestamp: Timestamp) {
+        self.outbox.withdraw(timestamp);
+        self.landings.withdraw(timestamp);
     }
 
     /// Does what a peer does that has gone mad.

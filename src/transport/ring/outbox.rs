@@ -1,5 +1,6 @@
 //! Frames on their way into a ring: small ones overtake bulk, and bulk still moves.
 
+use crate::id::Timestamp;
 use crate::limit;
 use crate::wire::TxFrame;
 use std::collections::VecDeque;
@@ -42,6 +43,12 @@ impl Outbox {
         if is_small { self.small.push_back(frame) } else { self.bulk.push_back(frame) }
     }
 
+    /// Takes the landings of questions of this time back.
+    pub(in crate::transport) fn withdraw(&mut self, timestamp: Timestamp) {
+        let all = self.small.iter_mut().chain(&mut self.bulk);
+        all.filter(|frame| frame.header.timestamp == timestamp).for_each(|frame| frame.landing = None);
+    }
+
     pub(in crate::transport) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -65,7 +72,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{NodeId, Timestamp};
+    use crate::id::NodeId;
     use crate::wire::{Header, Kind};
 
     fn frame(number: u64, bytes: u32) -> TxFrame {

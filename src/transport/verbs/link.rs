@@ -8,8 +8,8 @@
 //!   frame is delivered; then its credit is in `returning`.
 //!
 //! Invariant: windows and then the queue pair are the first fields, so that they are destroyed before any
-//! memory is let go that the device might touch for it. That is the fence behind which landings can be used
-//! again; where there are windows, each landing has one of its own before that.
+//! memory is let go that the device might touch for it. That is the fence behind which landings that were not
+//! answered can be used again; one that was is behind its window soon after, see `window`.
 
 use super::failure::LinkFailure;
 use super::plan::{Limits, Remote, Shape, Signals};

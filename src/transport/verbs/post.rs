@@ -16,7 +16,8 @@ const PARTS: usize = PARTS_MAX as usize;
 /// # Safety
 /// The memory that the requests name is registered and stays as it is until a signaled completion at
 /// or behind its request, or until the queue pair is destroyed; that of inline requests until the call returns.
-/// Windows live as long as their link's queue pair, regions as long as a window is bound to them.
+/// Windows live until their requests are done or the queue pair is halted, regions as long as a window is
+/// bound to them.
 pub(super) unsafe fn post(
     pair: &QueuePair,
     first: u64,

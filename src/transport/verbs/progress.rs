@@ -249,7 +249,12 @@ impl Verbs {
             return Err(LinkFailure::completion(completion.status, completion.vendor_err));
         }
         let Some(buffer) = buffer else {
-            link.on_sent(completion.wr_id);
+            if link.on_sent(completion.wr_id)
+                && let Some(index) = index
+            {
+                // So that a look finds something, and whoever waits for the memory looks too.
+                self.mark_unsent(index);
+            }
             return Ok(Kept::Nothing);
         };
         if completion.opcode == ibv_wc_opcode::IBV_WC_RECV_RDMA_WITH_IMM {

@@ -128,13 +128,13 @@ impl Link {
         Ok(())
     }
 
-    /// Everything up to request `number` is done.
-    pub(super) fn on_sent(&mut self, number: u64) {
+    /// Everything up to request `number` is done. Returns whether somebody may wait for what is let go of.
+    pub(super) fn on_sent(&mut self, number: u64) -> bool {
         let (arrivals, under_way) = (&mut self.arrivals, &mut self.reads_under_way);
         self.sent.retire(number, |reading| {
             *under_way -= reading.pieces.len();
             arrivals.push_back(Arrival::Fetched(reading));
-        });
+        })
     }
 
     /// Delivers the next arrival. Nothing comes of one that must be fetched first.

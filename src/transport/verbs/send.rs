@@ -100,7 +100,7 @@ impl Link {
             && let Some((key, region)) = windows.take_closing()
         {
             shared.planner(&remote.limits).invalidate(key);
-            self.sent.keep(1, 0, Held::Region { _region: region });
+            self.sent.keep(1, 0, Held::Region(region));
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) enum Held {
     /// The block that READs fill.
     Read(Box<Reading>),
     /// The region of a window that is closed.
-    Region { _region: Arc<MemoryRegion> },
+    Region(Arc<MemoryRegion>),
 }
 
 #[derive(Debug)]
@@ -67,17 +67,22 @@ impl Sent {
         self.entries.push_back(Entry { last: self.next.wrapping_sub(1), bytes, held });
     }
 
-    /// Request `number` is done, and all before it. Gives the reads among them to `read`.
-    pub(super) fn retire(&mut self, number: u64, mut read: impl FnMut(Box<Reading>)) {
+    /// Request `number` is done, and all before it. Gives the reads among them to `read`. Returns whether a
+    /// region was deregistered, for which somebody may wait.
+    pub(super) fn retire(&mut self, number: u64, mut read: impl FnMut(Box<Reading>)) -> bool {
         self.done = self.done.max((number + 1).min(self.next));
+        let mut is_one_gone = false;
         while self.entries.front().is_some_and(|entry| entry.last <= number)
             && let Some(entry) = self.entries.pop_front()
         {
             self.bytes -= entry.bytes;
-            if let Held::Read(reading) = entry.held {
-                read(reading);
+            match entry.held {
+                Held::Read(reading) => read(reading),
+                Held::Region(region) => is_one_gone |= Arc::into_inner(region).is_some(),
+                Held::Buffers { .. } => {}
             }
         }
+        is_one_gone
     }
 }
 
@@ -98,12 +103,12 @@ mod tests {
         (0..4).for_each(|_| frame(&mut sent, 3));
         assert_eq!((sent.next(), sent.room(), sent.bytes()), (12, SEND_DEPTH - 12, 400));
         // The last request of the second frame.
-        sent.retire(5, |_| unreachable!("nothing is read"));
+        let _ = sent.retire(5, |_| unreachable!("nothing is read"));
         assert_eq!((sent.room(), sent.bytes()), (SEND_DEPTH - 6, 200));
         // In the middle of the third: its memory is still read.
-        sent.retire(7, |_| unreachable!("nothing is read"));
+        let _ = sent.retire(7, |_| unreachable!("nothing is read"));
         assert_eq!((sent.room(), sent.bytes()), (SEND_DEPTH - 4, 200));
-        sent.retire(11, |_| unreachable!("nothing is read"));
+        let _ = sent.retire(11, |_| unreachable!("nothing is read"));
         assert_eq!((sent.room(), sent.bytes()), (SEND_DEPTH, 0));
     }
 
@@ -111,7 +116,7 @@ mod tests {
     fn a_number_that_was_not_posted_makes_no_room() {
         let mut sent = Sent::default();
         frame(&mut sent, 2);
-        sent.retire(70, |_| unreachable!("nothing is read"));
+        let _ = sent.retire(70, |_| unreachable!("nothing is read"));
         assert_eq!((sent.next(), sent.room()), (2, SEND_DEPTH));
     }
 }

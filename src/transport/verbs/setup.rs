@@ -257,7 +257,7 @@ fn windows_of_link(pairing: &Pairing, receives: &Receives, links_max: usize) -> 
         }
         Err(error) => {
             tracing::warn!(
-                "the device says that it has memory windows, and does not bind one: {error}; all memory for answers is open to servers"
+                "the device has memory windows, and a trial of one failed: {error}; all memory for answers is open to servers"
             );
             None
         }

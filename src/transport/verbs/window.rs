@@ -1,9 +1,10 @@
 //! Memory windows of type 2: the place of one answer, open to the one peer that is to write it.
 //!
-//! Where the device has them, a landing's region is not open to peers at all. A window is bound to the
-//! landing by a request in front of the question, which takes the window's key along, and is closed by
-//! another request as soon as the answer has come. Whoever uses the key afterwards, or on another queue
-//! pair, ends his link and writes nothing.
+//! Where the device has them, a landing's region is not open to peers for writing at all. A window is bound
+//! to the landing by a request in front of the question, which takes the window's key along, and is closed by
+//! another request that is posted in the round that took the answer. Whoever uses the key afterwards, or on
+//! another queue pair, ends his link and writes nothing. Until that request is done, a peer that writes to
+//! memory whose answer it has sent still reaches it, as it does all the time where there are no windows.
 //!
 //! Who owns what: a window is its link's, and either free, or [`Opened`] with the offer that names its key.
 //! An `Opened` holds the region, because none can be deregistered while a window is bound to it; the
@@ -63,6 +64,7 @@ pub(super) struct Opened {
 /// The windows of one link.
 pub(super) struct Windows {
     domain: Arc<ProtectionDomain>,
+    /// Where the device refused one more, as many as there are.
     count_max: usize,
     all: Vec<MemoryWindow>,
     free: Vec<usize>,
@@ -88,8 +90,15 @@ impl Windows {
             Some(place) => place,
             None if self.all.len() >= self.count_max => return None,
             None => {
-                let made = MemoryWindow::new(&self.domain).inspect_err(|error| tracing::debug!("{error}"));
-                self.all.push(made.ok()?);
+                match MemoryWindow::new(&self.domain) {
+                    Ok(window) => self.all.push(window),
+                    Err(error) => {
+                        self.count_max = self.all.len();
+                        let count = self.count_max;
+                        tracing::warn!(count, "no more memory windows, large answers may go by tcp: {error}");
+                        return None;
+                    }
+                }
                 self.all.len() - 1
             }
         };

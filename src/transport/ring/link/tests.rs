@@ -267,6 +267,21 @@ fn only_values_that_fit_land_and_any_answer_frees_the_landing() {
     assert!(!landing.is_given_away());
 }
 
+#[test]
+fn what_is_withdrawn_is_free_at_once_and_its_answer_comes_as_any_other() {
+    let mut pair = Pair::new();
+    let landings: [LandingBlock; 2] = [(); 2].map(|()| LandingBlock::new(pair.pool.block(2000)));
+    let questions = [question(1, &landings[0]), question(2, &landings[1])];
+    let asked = questions[0].header;
+    pair.carry(1, vec![questions[0].clone()]);
+    // The other one is not in the ring yet.
+    pair.ends[1].enqueue(&mut vec![questions[1].clone()]);
+    drop(questions);
+    (1..=2).for_each(|time| pair.ends[1].withdraw(Timestamp(time)));
+    assert!(landings.iter().all(|landing| !landing.is_given_away()));
+    assert_eq!(pair.carry(0, vec![answer(&asked, 7, 2000)]), [(false, vec![7; 2000])]);
+}
+
 /// What a peer does that has gone mad: its own frames, and then it writes wherever it can.
 fn fails_after(scribble: impl FnOnce(&RingMemory)) -> LinkError {
     let mut pair = Pair::new();
