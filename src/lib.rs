@@ -59,7 +59,8 @@
 //! transport sends; a large dense one is no copy but counted views of the table's extents, and the first
 //! push that meets such a view copies that extent, once. Where the fabric writes into memory of peers,
 //! the worker's request says where the values are to land; until the reply, and for ever if a late one
-//! could still be written, nobody has a reference there. Otherwise the worker copies each segment's
+//! could still be written, nobody has a reference there. From a ring they are copied there once, by the worker's
+//! end alone. Otherwise the worker copies each segment's
 //! values to their place in the caller's block; an answer in one piece that no filter packed becomes that
 //! block, and a packed one is unpacked there. The caller's block may be memory of the program itself.
 //!
