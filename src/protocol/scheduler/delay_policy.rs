@@ -20,8 +20,8 @@ pub enum DelayPolicy {
         first: u32,
         /// When all is done.
         last: u32,
-        /// Now.
-        delay: u32,
+        /// The largest share of the work that was told of. A unit that is given back makes the next one smaller.
+        done: f64,
     },
     /// As short as the measured waiting allows.
     Waiting(Waiting),
@@ -40,7 +40,7 @@ impl DelayPolicy {
     /// From `first` to `last`.
     #[must_use]
     pub fn annealed(first: u32, last: u32) -> DelayPolicy {
-        DelayPolicy::Annealed { first, last, delay: first }
+        DelayPolicy::Annealed { first, last, done: 0.0 }
     }
 
     /// By measured waiting, from 1 on.
@@ -53,16 +53,19 @@ impl DelayPolicy {
     #[must_use]
     pub fn delay_max(&self) -> u32 {
         match self {
-            DelayPolicy::Fixed(delay) | DelayPolicy::Annealed { delay, .. } => *delay,
+            DelayPolicy::Fixed(delay) => *delay,
+            DelayPolicy::Annealed { first, last, done } => {
+                let (first, last) = (f64::from(*first), f64::from(*last));
+                (first + (last - first) * done).round() as u32
+            }
             DelayPolicy::Waiting(waiting) => waiting.delay,
         }
     }
 
     /// This share of the job's work, from 0 to 1, is done.
     pub fn on_done(&mut self, share: f64) {
-        if let DelayPolicy::Annealed { first, last, delay } = self {
-            let (first, last) = (f64::from(*first), f64::from(*last));
-            *delay = (first + (last - first) * share.clamp(0.0, 1.0)).round() as u32;
+        if let DelayPolicy::Annealed { done, .. } = self {
+            *done = done.max(share.clamp(0.0, 1.0));
         }
     }
 
@@ -98,11 +101,11 @@ mod tests {
     #[test]
     fn an_annealed_delay_goes_from_one_end_to_the_other() {
         let mut policy = DelayPolicy::annealed(16, 2);
-        let delays = [0.0, 0.25, 0.5, 1.0, 7.0].map(|share| {
+        let delays = [0.0, 0.25, 0.5, 0.4, 1.0, 7.0].map(|share| {
             policy.on_done(share);
             policy.delay_max()
         });
-        assert_eq!(delays, [16, 13, 9, 2, 2]);
+        assert_eq!(delays, [16, 13, 9, 9, 2, 2]);
         policy.on_waited(9.0, 9.0);
         assert_eq!(policy.delay_max(), 2);
     }
