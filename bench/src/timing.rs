@@ -139,6 +139,22 @@ impl Pieces {
     }
 }
 
+impl Pieces {
+    /// Does an operation `pace` times, each from the end of the one before on: the clock is read once for each.
+    pub(crate) fn chain(&mut self, pace: Pace, mut operation: impl FnMut() -> Result<()>) -> Result<()> {
+        let mut last = Instant::now();
+        for round in 0..pace.warm_up + pace.rounds {
+            operation()?;
+            let now = Instant::now();
+            if round >= pace.warm_up {
+                self.0.record(u64::try_from((now - last).as_nanos())?.max(1))?;
+            }
+            last = now;
+        }
+        Ok(())
+    }
+}
+
 /// Median of the ratios of figures that were measured in the same run.
 pub(crate) fn median_ratio(own: &[f64], other: &[f64]) -> Option<f64> {
     let ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();

@@ -86,9 +86,9 @@ impl Side {
         for _ in 0..turns {
             // Whoever spun for the last point sleeps before the next begins.
             std::thread::sleep(2 * wait.spin());
-            ours.run(pace, || Ok(()), |()| self.pair.trip(SEND_BYTES as usize))?;
+            ours.chain(pace, || self.pair.trip(SEND_BYTES as usize))?;
             std::thread::sleep(2 * wait.spin());
-            raw.run(pace, || Ok(()), |()| self.raw.trip())?;
+            raw.chain(pace, || self.raw.trip())?;
         }
         self.trips.add_pieces(&ours);
         self.raw_trips.add_pieces(&raw);

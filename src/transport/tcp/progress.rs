@@ -1,7 +1,7 @@
 //! The loop of the fabric: what the poller says, what the clock says, and whose turn it is.
 
 use super::receiver::Turn;
-use super::spin::{LOOKS_PER_READING, Look};
+use super::spin::Look;
 use super::timers::Timer;
 use super::{Connection, FIRST_CONNECTION, LISTENER, TcpTransport, WAKER, WATCHED};
 use crate::id::Nanos;
@@ -114,7 +114,7 @@ impl TcpTransport {
         let begin = Instant::now();
         let budget = self.spin.budget(begin, timeout);
         while !budget.is_zero() && begin.elapsed() < budget {
-            for _ in 0..LOOKS_PER_READING {
+            for _ in 0..self.spin.looks_per_pause() {
                 if look() {
                     self.spin.arrived_elsewhere();
                     return Ok(());

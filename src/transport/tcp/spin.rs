@@ -11,11 +11,12 @@ const WARM_LIMITS: u32 = 20;
 /// Of so many looks one asks the poller; the others read from the connection that spoke last.
 const LOOKS_PER_POLL: u32 = 8;
 /// The same while messages come by another way than a connection, where a look costs next to nothing.
-const LOOKS_ELSEWHERE_PER_POLL: u32 = 256;
-/// Looks between two pauses of the core: a pause may take longer than a look.
+const LOOKS_ELSEWHERE_PER_POLL: u32 = 1024;
+/// Looks between two pauses of the core, and between two readings of the clock: both take as long as several
+/// looks, and what comes meanwhile waits.
 const LOOKS_PER_PAUSE: u32 = 8;
-/// Looks between two readings of the clock.
-pub(super) const LOOKS_PER_READING: u32 = 8;
+/// The same while messages come by another way, where they take as long as many looks.
+const LOOKS_ELSEWHERE_PER_PAUSE: u32 = 64;
 
 /// Where a wait that polls looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,11 @@ impl Spin {
         if is_warm { timeout.map_or(self.limit, |timeout| timeout.min(self.limit)) } else { Duration::ZERO }
     }
 
+    /// Looks until the clock is to be read again.
+    pub(super) fn looks_per_pause(&self) -> u32 {
+        if self.is_elsewhere { LOOKS_ELSEWHERE_PER_PAUSE } else { LOOKS_PER_PAUSE }
+    }
+
     /// Where to look next. Counted over all waits, so that nobody who is not the talker is forgotten.
     pub(super) fn next_look(&mut self) -> Look {
         self.looks = self.looks.wrapping_add(1);
@@ -85,7 +91,7 @@ impl Spin {
             std::thread::yield_now();
             return Look::Poller;
         }
-        if self.looks.is_multiple_of(LOOKS_PER_PAUSE) {
+        if self.looks.is_multiple_of(self.looks_per_pause()) {
             std::hint::spin_loop();
         }
         if self.is_elsewhere { Look::Elsewhere } else { Look::Talker }
