@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Elements of the dense table: 32 MB of f32.
 const ELEMENTS: u64 = 8 << 20;
 /// Bytes that the operations of one point move in a run, about.
-const BYTES_A_RUN: u64 = 128 << 20;
+const BYTES_A_RUN: u64 = 64 << 20;
 /// Most operations of one point in a run.
 const ROUNDS_MAX: u64 = 2_000;
 /// The same with `--quick`, and the fewest without.
