@@ -24,8 +24,6 @@ const RECEIVER: NodeId = NodeId::server(0, 0);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest sleep while something is under way.
 const SLEEP_MAX: Duration = Duration::from_millis(5);
-/// Trips between two readings of the clock for the fabric's timers.
-const TRIPS_PER_READING: u64 = 16;
 /// Frames taken in one look.
 const FRAMES_MAX: usize = 64;
 
@@ -38,8 +36,6 @@ pub(crate) struct Pair {
     link: LinkKind,
     sent_bytes: u64,
     answers: u64,
-    /// For the timers of the fabric, which count milliseconds.
-    now: Nanos,
     outgoing: Vec<TxFrame>,
     incoming: Vec<Incoming>,
     shared: Arc<Shared>,
@@ -83,7 +79,6 @@ impl Pair {
             link: LinkKind::Tcp,
             sent_bytes: 0,
             answers: 0,
-            now: now(),
             outgoing: Vec::new(),
             incoming: Vec::new(),
             shared,
@@ -146,20 +141,15 @@ impl Pair {
         let mut header = Header::new(Kind::Push, SENDER);
         (header.job, header.value_bytes) = (self.job, u32::try_from(bytes)?);
         self.outgoing.push(TxFrame::with_values(header, self.values.slice(0..bytes)));
-        let expected = self.answers + 1;
-        if expected.is_multiple_of(TRIPS_PER_READING) {
-            self.now = now();
-        }
-        self.transport.tx_burst(self.now, RECEIVER, &mut self.outgoing);
-        self.transport.flush(self.now);
-        self.read(self.now)?;
+        let (mut now, expected) = (now(), self.answers + 1);
+        self.transport.tx_burst(now, RECEIVER, &mut self.outgoing);
+        self.transport.flush(now);
+        self.read(now)?;
         while self.answers < expected {
-            self.transport.flush(self.now);
+            self.transport.flush(now);
             self.transport.wait(Some(SLEEP_MAX))?;
-            self.read(self.now)?;
-            if self.answers < expected {
-                self.now = now();
-            }
+            now = parashard::node::now();
+            self.read(now)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::sample::median;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the runs of one point gave, in nanoseconds, one figure a run.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,7 @@ impl Series {
         let prepared = (0..pace.rounds).map(|_| prepare()).collect::<Result<Vec<P>>>()?;
         let start = Instant::now();
         stream(pace.depth, prepared, &mut begin, &mut finish, &mut histogram)?;
-        self.add_run(&histogram, nanoseconds(start) as f64 / pace.rounds as f64);
+        self.add_run(&histogram, nanoseconds(start.elapsed()) as f64 / pace.rounds as f64);
         Ok(())
     }
 
@@ -132,14 +132,12 @@ impl Pieces {
             let start = Instant::now();
             operation(prepared)?;
             if round >= pace.warm_up {
-                self.0.record(nanoseconds(start))?;
+                self.0.record(nanoseconds(start.elapsed()))?;
             }
         }
         Ok(())
     }
-}
 
-impl Pieces {
     /// Does an operation `pace` times, each from the end of the one before on: the clock is read once for each.
     pub(crate) fn chain(&mut self, pace: Pace, mut operation: impl FnMut() -> Result<()>) -> Result<()> {
         let mut last = Instant::now();
@@ -147,7 +145,7 @@ impl Pieces {
             operation()?;
             let now = Instant::now();
             if round >= pace.warm_up {
-                self.0.record(u64::try_from((now - last).as_nanos())?.max(1))?;
+                self.0.record(nanoseconds(now - last))?;
             }
             last = now;
         }
@@ -189,14 +187,14 @@ fn finish_oldest<O>(
 ) -> Result<()> {
     if let Some((start, operation)) = open.pop_front() {
         finish(operation)?;
-        histogram.record(nanoseconds(start))?;
+        histogram.record(nanoseconds(start.elapsed()))?;
     }
     Ok(())
 }
 
-fn nanoseconds(start: Instant) -> u64 {
+fn nanoseconds(time: Duration) -> u64 {
     // A clock that stands still for a moment must not make an infinite rate.
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]
