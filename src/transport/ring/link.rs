@@ -220,8 +220,8 @@ impl RingLink {
     }
 
     /// Reads messages, and puts at most `frames_max` frames at the end of `incoming`, fewer where they are
-    /// large. Returns whether more can be read. From a paused peer only credits are taken; its frames keep their slots, so that
-    /// they are never more than it has slots.
+    /// large. Returns whether more can be read. From a paused peer only credits are taken; its frames keep
+    /// their slots, so that they are never more than it has slots.
     pub(in crate::transport) fn receive(
         &mut self,
         origin: &Origin<'_>,

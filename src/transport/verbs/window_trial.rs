@@ -10,6 +10,7 @@ use super::receives::{Receives, own_memory};
 use super::resource::MemoryRegion;
 use super::window::Windows;
 use rdma_sys::ibv_access_flags;
+use std::sync::Arc;
 
 const BYTES: usize = 4096;
 const FIRST_PSN: u32 = 0x5a5a;
@@ -21,8 +22,7 @@ const FIRST_PSN: u32 = 0x5a5a;
 /// What the device refuses.
 pub(super) fn try_window(pairing: &Pairing, receives: &Receives) -> Result<(), VerbsError> {
     let access = ibv_access_flags::IBV_ACCESS_LOCAL_WRITE | ibv_access_flags::IBV_ACCESS_MW_BIND;
-    let region = MemoryRegion::new(&pairing.domain, own_memory(&pairing.domain, BYTES)?, access)?;
-    let region = std::sync::Arc::new(region);
+    let region = Arc::new(MemoryRegion::new(&pairing.domain, own_memory(&pairing.domain, BYTES)?, access)?);
     // Invariant: memory of one's own is no slab.
     let Some(memory) = region.own() else { unreachable!("memory of one's own") };
     let pairs = [pairing.begin(&receives.queue)?, pairing.begin(&receives.queue)?];

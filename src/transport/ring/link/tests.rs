@@ -200,6 +200,15 @@ fn answer(question: &Header, number: u8, bytes: usize) -> TxFrame {
 }
 
 impl Pair {
+    /// A question that offers so many bytes has arrived: where its answer is wanted, and what was asked.
+    fn ask(&mut self, bytes: usize) -> (LandingBlock, Header) {
+        let landing = LandingBlock::new(self.pool.block(bytes));
+        let question = question(1, &landing);
+        let asked = question.header;
+        self.carry(1, vec![question]);
+        (landing, asked)
+    }
+
     /// Frames as they are, from one end to the other; whether each one landed, and its values otherwise.
     fn carry(&mut self, from: usize, mut frames: Vec<TxFrame>) -> Vec<(bool, Vec<u8>)> {
         self.ends[from].enqueue(&mut frames);
@@ -216,10 +225,7 @@ impl Pair {
 #[test]
 fn an_answer_is_copied_once_to_where_its_values_are_wanted() {
     let mut pair = Pair::new();
-    let landing = LandingBlock::new(pair.pool.block(5000));
-    let question = question(1, &landing);
-    let asked = question.header;
-    pair.carry(1, vec![question]);
+    let (landing, asked) = pair.ask(5000);
     assert!(landing.is_given_away());
     let frame = answer(&asked, 7, 5000);
     let _ = take_copied_bytes();
@@ -231,10 +237,7 @@ fn an_answer_is_copied_once_to_where_its_values_are_wanted() {
 #[test]
 fn a_second_answer_finds_no_landing() {
     let mut pair = Pair::new();
-    let landing = LandingBlock::new(pair.pool.block(2000));
-    let question = question(1, &landing);
-    let asked = question.header;
-    pair.carry(1, vec![question]);
+    let (landing, asked) = pair.ask(2000);
     let told = pair.carry(0, vec![answer(&asked, 7, 2000), answer(&asked, 8, 2000)]);
     assert_eq!(told, [(true, Vec::new()), (false, vec![8; 2000])]);
     assert_eq!(&*landing.into_block().expect("nobody else knows it"), &[7; 2000]);
