@@ -38,6 +38,8 @@ pub(crate) struct Pair {
     answers: u64,
     outgoing: Vec<TxFrame>,
     incoming: Vec<Incoming>,
+    /// When the latest round began. As in a driver, what is sent in answer to what came is sent in its round.
+    round: Nanos,
     shared: Arc<Shared>,
     receiver: Option<JoinHandle<Result<(), TransportError>>>,
 }
@@ -81,6 +83,7 @@ impl Pair {
             answers: 0,
             outgoing: Vec::new(),
             incoming: Vec::new(),
+            round: now(),
             shared,
             receiver: Some(receiver),
         };
@@ -141,27 +144,25 @@ impl Pair {
         let mut header = Header::new(Kind::Push, SENDER);
         (header.job, header.value_bytes) = (self.job, u32::try_from(bytes)?);
         self.outgoing.push(TxFrame::with_values(header, self.values.slice(0..bytes)));
-        let (mut now, expected) = (now(), self.answers + 1);
-        self.transport.tx_burst(now, RECEIVER, &mut self.outgoing);
-        self.transport.flush(now);
-        self.read(now)?;
+        let expected = self.answers + 1;
+        self.transport.tx_burst(self.round, RECEIVER, &mut self.outgoing);
         while self.answers < expected {
-            self.transport.flush(now);
+            self.transport.flush(self.round);
             self.transport.wait(Some(SLEEP_MAX))?;
-            now = parashard::node::now();
-            self.read(now)?;
+            self.round = now();
+            self.read()?;
         }
         Ok(())
     }
 
     fn progress(&mut self) -> Result<()> {
-        let now = now();
-        self.transport.flush(now);
-        self.read(now)
+        self.round = now();
+        self.transport.flush(self.round);
+        self.read()
     }
 
-    fn read(&mut self, now: Nanos) -> Result<()> {
-        self.transport.rx_burst(now, &mut self.incoming, FRAMES_MAX);
+    fn read(&mut self) -> Result<()> {
+        self.transport.rx_burst(self.round, &mut self.incoming, FRAMES_MAX);
         for incoming in self.incoming.drain(..) {
             match incoming {
                 Incoming::Lost { reason, .. } | Incoming::Refused { reason, .. } => {

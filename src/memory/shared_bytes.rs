@@ -61,6 +61,16 @@ impl<'a> SharedBytes<'a> {
         SharedBytes { start, bytes, memory: PhantomData }
     }
 
+    /// What lies behind its first `offset` bytes.
+    ///
+    /// # Panics
+    /// When it has fewer.
+    #[must_use]
+    pub fn behind(&self, offset: usize) -> SharedBytes<'a> {
+        assert!(offset <= self.bytes, "{offset} of {} shared bytes", self.bytes);
+        self.part(offset, self.bytes - offset)
+    }
+
     /// Copies the bytes from `offset` on to `target`, counted as payload.
     ///
     /// # Panics

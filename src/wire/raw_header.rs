@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// `PSHD` in a little-endian dump.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PSHD");
 /// Changes with every change of the header or of a control message.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 6;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 128;
 

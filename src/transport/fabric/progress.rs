@@ -44,8 +44,8 @@ impl FabricTransport {
             self.read_rings(incoming, frames_max);
         }
         if let Some(verbs) = &mut self.verbs {
-            let peers = &self.peers;
-            let is_paused = |peer| peers.get(&peer).is_some_and(|record| record.is_paused);
+            let (peers, nobody_is) = (&self.peers, self.paused_count == 0);
+            let is_paused = |peer| !nobody_is && peers.get(&peer).is_some_and(|record| record.is_paused);
             self.has_more |= verbs.rx_burst(incoming, frames_max, &is_paused);
         }
         self.check_verbs();
@@ -93,10 +93,15 @@ impl FabricTransport {
     }
 
     /// Cuts the connections of verbs links that broke.
+    #[inline]
     fn check_verbs(&mut self) {
-        if !self.verbs.as_ref().is_some_and(Verbs::has_failures) {
-            return;
+        if self.verbs.as_ref().is_some_and(Verbs::has_failures) {
+            self.cut_broken();
         }
+    }
+
+    #[cold]
+    fn cut_broken(&mut self) {
         while let Some((peer, error)) = self.verbs.as_mut().and_then(|verbs| verbs.failed()) {
             self.fail(peer, &error.to_string());
         }

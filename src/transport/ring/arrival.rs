@@ -22,21 +22,21 @@ pub(in crate::transport) enum ArrivalError {
 #[inline]
 pub(in crate::transport) fn arrive(message: SharedBytes<'_>, origin: &Origin<'_>) -> Result<RxFrame, ArrivalError> {
     let header = arrive_header(message, origin)?;
-    arrive_body(message, header, origin.pool)
+    arrive_body(message.behind(HEADER_BYTES), header, origin.pool)
 }
 
-/// Copies the body behind a header out that [`arrive_header`] has given.
+/// Copies the body of a header out that was checked; it stands at the start of `room`.
 #[inline]
 pub(in crate::transport) fn arrive_body(
-    message: SharedBytes<'_>,
+    room: SharedBytes<'_>,
     header: Header,
     pool: &Arc<Pool>,
 ) -> Result<RxFrame, ArrivalError> {
-    let body = match body_bytes(message, &header)? {
+    let body = match body_bytes(room, &header)? {
         0 => RxBuf::empty(),
         bytes => {
             let mut block = pool.block(bytes);
-            message.copy_out_counted(HEADER_BYTES, &mut block);
+            room.copy_out_counted(0, &mut block);
             RxBuf::new(block)
         }
     };
@@ -46,19 +46,19 @@ pub(in crate::transport) fn arrive_body(
 /// As [`arrive_body`], for an answer that is values alone, of at most as many bytes as the landing has: they
 /// go there.
 pub(in crate::transport) fn arrive_landing(
-    message: SharedBytes<'_>,
+    room: SharedBytes<'_>,
     header: Header,
     landing: &Landing,
 ) -> Result<RxFrame, ArrivalError> {
-    let bytes = body_bytes(message, &header)?;
-    message.copy_to_counted(HEADER_BYTES, landing.as_shared().part(0, bytes));
+    let bytes = body_bytes(room, &header)?;
+    room.copy_to_counted(0, landing.as_shared().part(0, bytes));
     Ok(RxFrame::linked_landed(header, RxBuf::empty())?)
 }
 
-/// Bytes of the body, all of which lie in `message`.
+/// Bytes of the body, all of which lie in `room`.
 #[inline]
-fn body_bytes(message: SharedBytes<'_>, header: &Header) -> Result<usize, WireError> {
-    let (bytes, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
+fn body_bytes(room: SharedBytes<'_>, header: &Header) -> Result<usize, WireError> {
+    let (bytes, room) = (header.body_bytes(), room.len());
     if bytes > room {
         return Err(WireError::Length { what: "body", bytes: bytes as u64, limit: room as u64 });
     }

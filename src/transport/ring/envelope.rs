@@ -1,7 +1,15 @@
-//! The fixed message in front of a header, 64 bytes, little-endian.
+//! The message in front of a header, little-endian, as long as what it says.
 //!
 //! A pull's envelope offers memory for its answer's values; the answer's envelope names the offer
 //! by its token and says whether the values were written there. Any envelope can bring credits.
+//! ```text
+//! 0                      16                  32                       64
+//! | what each one says,  | the memory that   | the third credit,      |
+//! | and two credits      | is offered        | and all behind it      |
+//! ```
+//! With at most two credits it ends in front of the others, and without an offer in front of that, so that a small
+//! push has 16 bytes before its header and a small pull 32. In slots and in shared memory the header keeps its
+//! place behind all 64.
 
 use super::credit::Credit;
 use super::error::RingError;
@@ -11,12 +19,19 @@ use smallvec::SmallVec;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Bytes of an envelope.
+/// Bytes of the longest envelope.
 pub const ENVELOPE_BYTES: usize = 64;
 /// Credits that one envelope can bring.
 pub const CREDITS_MAX: usize = 16;
 /// Pieces of one rendezvous.
 pub const PIECES_MAX: usize = 4;
+
+/// Bytes of an envelope that offers nothing and brings at most [`CREDITS_ALWAYS`] credits.
+const SHORT_BYTES: usize = 16;
+/// Bytes of one with an offer, and at most [`CREDITS_ALWAYS`] credits.
+const OFFER_BYTES: usize = 32;
+/// Credits that have a place in each envelope.
+const CREDITS_ALWAYS: usize = 2;
 
 const PIECE_BYTES: usize = 16;
 const HAS_OFFER: u8 = 1;
@@ -62,8 +77,8 @@ pub struct Envelope {
     pub generation: u16,
     /// The slot whose credit the frame takes; zero for credits alone.
     pub slot: u16,
-    /// How many more slots the sender could use now.
-    pub wants: u16,
+    /// How many more slots the sender could use now; a peer never gets as many as this can say.
+    pub wants: u8,
     /// Requests: where the answer's values may go.
     pub offer: Option<Offer>,
     /// Answers: token of the offer that is answered.
@@ -81,20 +96,26 @@ pub struct Envelope {
 struct RawEnvelope {
     kind: u8,
     flags: u8,
+    wants: u8,
+    /// Credits in the lower five bits, pieces in the upper three.
+    counts: u8,
     generation: U16,
     slot: U16,
-    wants: U16,
+    token: U32,
+    credits: [U16; CREDITS_ALWAYS],
     address: U64,
     key: U32,
     bytes: U32,
-    token: U32,
-    piece_count: u8,
-    credit_count: u8,
-    reserved: U16,
-    credits: [U16; CREDITS_MAX],
+    further_credits: [U16; CREDITS_MAX - CREDITS_ALWAYS],
+    reserved: U32,
 }
 
+const CREDIT_COUNT_BITS: u32 = 5;
+
 const _: () = assert!(size_of::<RawEnvelope>() == ENVELOPE_BYTES);
+const _: () = assert!(std::mem::offset_of!(RawEnvelope, address) == SHORT_BYTES);
+const _: () = assert!(std::mem::offset_of!(RawEnvelope, further_credits) == OFFER_BYTES);
+const _: () = assert!(CREDITS_MAX < 1 << CREDIT_COUNT_BITS && PIECES_MAX < 1 << (8 - CREDIT_COUNT_BITS));
 
 impl Envelope {
     /// An envelope of this kind without anything else.
@@ -114,44 +135,56 @@ impl Envelope {
         }
     }
 
-    /// As it travels. Offer and answer exclude each other.
+    /// How many bytes of [`encode`](Self::encode) say something: 16, 32 or 64.
+    #[must_use]
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        bytes_of(self.offer.is_some(), self.credits.len())
+    }
+
+    /// As it travels, with zeros behind its last byte. Offer and answer exclude each other.
     #[must_use]
     #[inline]
     pub fn encode(&self) -> [u8; ENVELOPE_BYTES] {
         debug_assert!(self.offer.is_none() || self.answers.is_none(), "a frame asks or answers");
         let offer = self.offer.unwrap_or(Offer { address: 0, key: 0, bytes: 0, token: self.answers.unwrap_or(0) });
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        let mut credits = [U16::ZERO; CREDITS_MAX];
-        credits.iter_mut().zip(&self.credits).for_each(|(to, credit)| to.set(encode_credit(credit)));
+        let (mut credits, mut further_credits) =
+            ([U16::ZERO; CREDITS_ALWAYS], [U16::ZERO; CREDITS_MAX - CREDITS_ALWAYS]);
+        let places = credits.iter_mut().chain(&mut further_credits);
+        places.zip(&self.credits).for_each(|(to, credit)| to.set(encode_credit(credit)));
         let raw = RawEnvelope {
             kind: self.kind as u8,
             flags: flag(self.offer.is_some(), HAS_OFFER)
                 | flag(self.answers.is_some(), ANSWERS)
                 | flag(self.landed, LANDED),
+            wants: self.wants,
+            // The list holds no more than the limit, and that fits five bits.
+            counts: self.piece_count << CREDIT_COUNT_BITS | self.credits.len().min(CREDITS_MAX) as u8,
             generation: U16::new(self.generation),
             slot: U16::new(self.slot),
-            wants: U16::new(self.wants),
+            token: U32::new(offer.token),
+            credits,
             address: U64::new(offer.address),
             key: U32::new(offer.key),
             bytes: U32::new(offer.bytes),
-            token: U32::new(offer.token),
-            piece_count: self.piece_count,
-            // The list holds no more than the limit, and that fits eight bits.
-            credit_count: self.credits.len().min(CREDITS_MAX) as u8,
-            reserved: U16::ZERO,
-            credits,
+            further_credits,
+            reserved: U32::ZERO,
         };
         zerocopy::transmute!(raw)
     }
 
-    /// Reads an envelope from the start of `bytes`.
+    /// Reads an envelope from the start of `message`, of whose `message_bytes` bytes `message` has at most
+    /// the first; what it has beyond them is not looked at.
     ///
     /// # Errors
     /// When bytes are missing, or a field holds what it cannot.
     #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<Envelope, RingError> {
-        let (raw, _) =
-            RawEnvelope::read_from_prefix(bytes).map_err(|_| too_short("envelope", bytes, ENVELOPE_BYTES))?;
+    pub fn parse(message: &[u8; ENVELOPE_BYTES], message_bytes: usize) -> Result<Envelope, RingError> {
+        let raw: &RawEnvelope = zerocopy::transmute_ref!(message);
+        if message_bytes < SHORT_BYTES {
+            return Err(too_short("envelope", message_bytes, SHORT_BYTES));
+        }
         let unknown = |field, number: u64| Err(RingError::Field { field, number });
         let kind = match raw.kind {
             1 => EnvelopeKind::Slot,
@@ -166,29 +199,44 @@ impl Envelope {
         if raw.flags & !(HAS_OFFER | ANSWERS | LANDED) != 0 || lands_unasked || asks_and_answers {
             return unknown("envelope flags", u64::from(raw.flags));
         }
-        if usize::from(raw.credit_count) > CREDITS_MAX {
-            return unknown("credit count", u64::from(raw.credit_count));
+        let (credit_count, piece_count) =
+            (raw.counts & ((1 << CREDIT_COUNT_BITS) - 1), raw.counts >> CREDIT_COUNT_BITS);
+        if usize::from(credit_count) > CREDITS_MAX {
+            return unknown("credit count", u64::from(credit_count));
         }
         let pieces = if matches!(kind, EnvelopeKind::Rendezvous) { 1..=PIECES_MAX } else { 0..=0 };
-        if !pieces.contains(&usize::from(raw.piece_count)) {
-            return unknown("piece count", u64::from(raw.piece_count));
+        if !pieces.contains(&usize::from(piece_count)) {
+            return unknown("piece count", u64::from(piece_count));
         }
-        let offer = has(HAS_OFFER).then(|| parse_offer(&raw)).transpose()?;
+        let bytes = bytes_of(has(HAS_OFFER), usize::from(credit_count));
+        if message_bytes < bytes {
+            return Err(too_short("envelope", message_bytes, bytes));
+        }
+        let offer = has(HAS_OFFER).then(|| parse_offer(raw)).transpose()?;
         let mut credits = SmallVec::new();
-        for number in &raw.credits[..usize::from(raw.credit_count)] {
+        for number in raw.credits.iter().chain(&raw.further_credits).take(usize::from(credit_count)) {
             credits.push(parse_credit(number.get())?);
         }
         Ok(Envelope {
             kind,
             generation: raw.generation.get(),
             slot: raw.slot.get(),
-            wants: raw.wants.get(),
+            wants: raw.wants,
             offer,
             answers: has(ANSWERS).then_some(raw.token.get()),
             landed: has(LANDED),
-            piece_count: raw.piece_count,
+            piece_count,
             credits,
         })
+    }
+}
+
+/// Bytes of an envelope.
+fn bytes_of(has_offer: bool, credit_count: usize) -> usize {
+    match (credit_count <= CREDITS_ALWAYS, has_offer) {
+        (true, false) => SHORT_BYTES,
+        (true, true) => OFFER_BYTES,
+        (false, _) => ENVELOPE_BYTES,
     }
 }
 
@@ -254,7 +302,7 @@ const _: () = assert!(size_of::<RawPiece>() == PIECE_BYTES);
 pub fn parse_pieces(bytes: &[u8], count: u8, body_bytes: usize) -> Result<Pieces, RingError> {
     let count = usize::from(count).min(PIECES_MAX);
     let (raw, _) = <[RawPiece]>::ref_from_prefix_with_elems(bytes, count)
-        .map_err(|_| too_short("pieces", bytes, count * PIECE_BYTES))?;
+        .map_err(|_| too_short("pieces", bytes.len(), count * PIECE_BYTES))?;
     let mut sum = 0usize;
     for piece in raw {
         let bytes = piece.bytes.get();
@@ -276,8 +324,8 @@ pub fn parse_pieces(bytes: &[u8], count: u8, body_bytes: usize) -> Result<Pieces
     Ok(raw.iter().map(|raw| Piece { address: raw.address.get(), key: raw.key.get(), bytes: raw.bytes.get() }).collect())
 }
 
-fn too_short(what: &'static str, bytes: &[u8], limit: usize) -> RingError {
-    RingError::Length { what, bytes: bytes.len() as u64, limit: limit as u64 }
+fn too_short(what: &'static str, bytes: usize, limit: usize) -> RingError {
+    RingError::Length { what, bytes: bytes as u64, limit: limit as u64 }
 }
 
 #[cfg(test)]
@@ -286,7 +334,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn envelope() -> impl Strategy<Value = Envelope> {
-        let parts = (1..=4u8, any::<(u16, u16, u16)>(), any::<(u32, u32, u32)>(), 0..3u8, any::<bool>());
+        let parts = (1..=4u8, any::<(u16, u16, u8)>(), any::<(u32, u32, u32)>(), 0..3u8, any::<bool>());
         (parts, proptest::collection::vec((0..SLOT_COUNT_MAX, any::<bool>()), 0..=CREDITS_MAX)).prop_map(
             |(parts, credits)| {
                 let (kind, (generation, slot, wants), (address, key, token), role, landed) = parts;
@@ -308,21 +356,52 @@ mod tests {
     proptest! {
         #[test]
         fn an_envelope_survives_the_wire(envelope in envelope()) {
-            prop_assert_eq!(Envelope::parse(&envelope.encode()), Ok(envelope));
+            prop_assert_eq!(Envelope::parse(&envelope.encode(), envelope.bytes()), Ok(envelope));
         }
 
         #[test]
-        fn any_bytes_are_an_envelope_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..100), kind in 0..6u8) {
+        fn any_bytes_are_an_envelope_or_an_error(
+            bytes in any::<[u8; ENVELOPE_BYTES]>(),
+            message_bytes in 0..200usize,
+            (kind, flags, counts) in (0..6u8, 0..9u8, any::<u8>()),
+        ) {
             let mut bytes = bytes;
-            if let Some(first) = bytes.first_mut() {
-                *first = kind;
-            }
-            if let Ok(envelope) = Envelope::parse(&bytes) {
-                prop_assert!(envelope.credits.len() <= CREDITS_MAX);
-                prop_assert_eq!(Envelope::parse(&envelope.encode()), Ok(envelope));
+            (bytes[0], bytes[1], bytes[3]) = (kind, flags, counts);
+            if let Ok(envelope) = Envelope::parse(&bytes, message_bytes) {
+                prop_assert!(envelope.credits.len() <= CREDITS_MAX && envelope.bytes() <= message_bytes);
+                prop_assert_eq!(Envelope::parse(&envelope.encode(), envelope.bytes()), Ok(envelope));
             }
             let _ = parse_pieces(&bytes, kind, 100);
         }
+
+        #[test]
+        fn what_lies_behind_an_envelope_is_not_looked_at(envelope in envelope(), behind in any::<u8>()) {
+            let mut bytes = envelope.encode();
+            prop_assert!(bytes[envelope.bytes()..].iter().all(|&byte| byte == 0));
+            bytes[envelope.bytes()..].fill(behind);
+            prop_assert_eq!(Envelope::parse(&bytes, envelope.bytes()), Ok(envelope));
+        }
+
+        #[test]
+        fn an_envelope_that_is_cut_short_is_refused(envelope in envelope(), missing in 1..=ENVELOPE_BYTES) {
+            let message_bytes = envelope.bytes().saturating_sub(missing);
+            let limit = if message_bytes < SHORT_BYTES { SHORT_BYTES } else { envelope.bytes() };
+            let too_short = RingError::Length { what: "envelope", bytes: message_bytes as u64, limit: limit as u64 };
+            prop_assert_eq!(Envelope::parse(&envelope.encode(), message_bytes), Err(too_short));
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_as_long_as_what_it_says() {
+        let mut envelope = Envelope::new(EnvelopeKind::Inline, 3, 4);
+        envelope.credits.extend([5, 6].map(|slot| Credit { slot, kept: false }));
+        assert_eq!(envelope.bytes(), 16);
+        envelope.offer = Some(Offer { address: 4096, key: 7, bytes: 8, token: 9 });
+        assert_eq!(envelope.bytes(), 32);
+        envelope.credits.push(Credit { slot: 7, kept: true });
+        assert_eq!(envelope.bytes(), 64);
+        envelope.offer = None;
+        assert_eq!(envelope.bytes(), 64);
     }
 
     #[test]
@@ -332,18 +411,17 @@ mod tests {
             (0, 9, "envelope kind"),
             (1, 8, "envelope flags"),
             (1, LANDED, "envelope flags"),
-            (28, 1, "piece count"),
-            (29, 17, "credit count"),
+            (3, 1 << CREDIT_COUNT_BITS, "piece count"),
+            (3, 17, "credit count"),
         ] {
             let mut bad = good;
             bad[place] = value;
-            let error = Envelope::parse(&bad).expect_err("a field without meaning");
+            let error = Envelope::parse(&bad, ENVELOPE_BYTES).expect_err("a field without meaning");
             assert!(error.to_string().contains(field), "{error}");
         }
-        assert!(matches!(Envelope::parse(&good[..63]), Err(RingError::Length { limit: 64, .. })));
         let mut empty_offer = good;
         empty_offer[1] = HAS_OFFER;
-        assert!(matches!(Envelope::parse(&empty_offer), Err(RingError::Length { what: "offer", .. })));
+        assert!(matches!(Envelope::parse(&empty_offer, ENVELOPE_BYTES), Err(RingError::Length { what: "offer", .. })));
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl RingLink {
     fn read(&mut self, origin: &Origin<'_>) -> Result<Option<(u16, RxFrame)>, LinkError> {
         let shared = self.memory.shared();
         let place = self.inward.message(self.head);
-        let envelope = Envelope::parse(&shared.read::<[u8; ENVELOPE_BYTES]>(place))?;
+        let envelope = Envelope::parse(&shared.read(place), ENVELOPE_BYTES)?;
         if envelope.generation != self.generation {
             let (found, expected) = (envelope.generation, self.generation);
             return Err(RingError::Stale { found, expected }.into());
@@ -306,9 +306,10 @@ impl RingLink {
         };
         let message = shared.part(place + ENVELOPE_BYTES, bytes - ENVELOPE_BYTES);
         let header = arrive_header(message, origin)?;
+        let room = message.behind(HEADER_BYTES);
         let frame = match self.landings.answered(&header) {
-            Some(landing) if may_land(&header, &landing) => arrive_landing(message, header, &landing)?,
-            _ => arrive_body(message, header, origin.pool)?,
+            Some(landing) if may_land(&header, &landing) => arrive_landing(room, header, &landing)?,
+            _ => arrive_body(room, header, origin.pool)?,
         };
         Ok(Some((slot, frame)))
     }

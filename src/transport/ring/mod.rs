@@ -9,7 +9,7 @@
 //! * `credit`: a sender writes a slot only while it holds its credit. [`Credits`] is the sender's
 //!   side, [`Lender`] the receiver's. Slots do not wrap and return in any order.
 //! * `immediate`: the 32 bits that come with a completion or lie in a descriptor queue.
-//! * `envelope`: the fixed message before a header. It brings credits back, says where the answer's
+//! * `envelope`: the message before a header. It brings credits back, says where the answer's
 //!   values may be written, and where the pieces of a large frame can be read.
 //!
 //! Invariant: every message takes something that the receiver has set aside for it: a frame takes
@@ -42,7 +42,7 @@ pub use envelope::{
 pub use error::RingError;
 pub use immediate::{Immediate, ImmediateKind, SLOT_COUNT_MAX};
 
-pub(super) use arrival::{ArrivalError, arrive, arrive_header};
+pub(super) use arrival::{ArrivalError, arrive, arrive_body, arrive_header};
 pub(super) use doorbell::Doorbell;
 pub(super) use layout::MEMORY_BYTES;
 pub(super) use link::{RingLink, Side};

@@ -6,7 +6,7 @@ use crate::transport::ring::{SLOT_COUNT_MAX, SLOT_HEAD_BYTES, SLOTS_LENT_MAX};
 use serde::{Deserialize, Serialize};
 
 /// Changes with every change of what travels over a link.
-const LINK_VERSION: u16 = 1;
+const LINK_VERSION: u16 = 2;
 /// Packet sequence numbers have 24 bits.
 const PSN_MAX: u32 = 0xff_ffff;
 /// A slot or receive buffer of more bytes is nonsense.

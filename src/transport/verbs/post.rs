@@ -37,20 +37,19 @@ pub(super) unsafe fn post(
 /// As for [`post`], with at most as many requests as one list holds.
 unsafe fn post_list(pair: &QueuePair, first: u64, requests: &[Request]) -> Result<(), io::Error> {
     // Only what is posted is written: a small frame is one request of many that would fit.
-    let mut places = [const { MaybeUninit::<[ibv_sge; PARTS]>::uninit() }; DOORBELL_REQUESTS];
+    let mut places = [const { [const { MaybeUninit::<ibv_sge>::uninit() }; PARTS] }; DOORBELL_REQUESTS];
     let mut list = [const { MaybeUninit::<ibv_send_wr>::uninit() }; DOORBELL_REQUESTS];
     let count = requests.len().min(DOORBELL_REQUESTS);
     let mut next = null_mut();
     for (index, request) in requests.iter().enumerate().take(count).rev() {
-        let mut parts = [ibv_sge { addr: 0, length: 0, lkey: 0 }; PARTS];
-        for (place, part) in parts.iter_mut().zip(&request.parts) {
-            *place = ibv_sge { addr: part.address, length: part.bytes, lkey: part.key };
+        for (place, part) in places[index].iter_mut().zip(&request.parts) {
+            place.write(ibv_sge { addr: part.address, length: part.bytes, lkey: part.key });
         }
         // SAFETY: all-zero bits are a valid value of every field of a request.
         let posted = list[index].write(unsafe { MaybeUninit::zeroed().assume_init() });
         posted.wr_id = first + index as u64;
         posted.next = next;
-        posted.sg_list = places[index].write(parts).as_mut_ptr();
+        posted.sg_list = places[index].as_mut_ptr().cast();
         posted.num_sge = request.parts.len().min(PARTS) as i32;
         describe(posted, request);
         next = posted;

@@ -80,7 +80,9 @@ impl Verbs {
             self.read_link(index, incoming, end, paused);
         }
         // What was read may have asked for READs or brought credits: neither waits for the next flush.
-        self.pump_all(false);
+        if self.unsent.iter().any(|&index| self.links[index].as_ref().is_some_and(|link| link.can_plan())) {
+            self.pump_all(false);
+        }
         !self.ready.is_empty()
     }
 

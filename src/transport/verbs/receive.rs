@@ -15,9 +15,10 @@ use crate::transport::Incoming;
 use crate::transport::origin::Origin;
 use crate::transport::ring::{
     Credit, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Offer, Pieces, RingError,
-    SLOT_HEAD_BYTES, arrive, arrive_header, parse_pieces,
+    SLOT_HEAD_BYTES, arrive, arrive_body, arrive_header, parse_pieces,
 };
 use crate::wire::{HEADER_BYTES, Header, Kind, RxFrame, Status, Target};
+use std::ops::Range;
 
 /// What an envelope says of its frame.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +43,8 @@ impl Saying {
 pub(super) enum Arrival {
     /// In a slot of the ring.
     Slot(Saying),
-    /// In receive buffer `index`.
-    Message { saying: Saying, index: u32, bytes: usize },
+    /// In receive buffer `index`, behind its envelope.
+    Message { saying: Saying, index: u32, place: Range<usize> },
     /// Fetched.
     Fetched(Box<Reading>),
 }
@@ -62,12 +63,9 @@ pub(super) struct Reading {
 impl Link {
     /// A message came into receive buffer `index`.
     pub(super) fn on_message(&mut self, shared: &mut Shared, index: u32, bytes: usize) -> Result<Kept, LinkFailure> {
-        let Some(message) = shared.receives.message(index, bytes) else { return Ok(Kept::Nothing) };
-        if message.len() < ENVELOPE_BYTES {
-            let (bytes, limit) = (message.len() as u64, ENVELOPE_BYTES as u64);
-            return Err(RingError::Length { what: "envelope", bytes, limit }.into());
-        }
-        let envelope = Envelope::parse(&message.read::<[u8; ENVELOPE_BYTES]>(0))?;
+        let Some(room) = shared.receives.room(index) else { return Ok(Kept::Nothing) };
+        let bytes = bytes.min(RECEIVE_BYTES);
+        let envelope = Envelope::parse(&room.read(0), bytes)?;
         if envelope.generation != self.generation {
             // A message of an earlier link between the same two; nothing of it concerns this one.
             tracing::debug!(peer = %self.peer, found = envelope.generation, expected = self.generation, "stale message");
@@ -83,7 +81,8 @@ impl Link {
             }
             EnvelopeKind::Inline | EnvelopeKind::Rendezvous => {
                 shared.lender.arrive(self.peer, envelope.slot, envelope.generation)?;
-                self.arrivals.push_back(Arrival::Message { saying: Saying::of(&envelope), index, bytes });
+                let place = envelope.bytes()..bytes;
+                self.arrivals.push_back(Arrival::Message { saying: Saying::of(&envelope), index, place });
                 Ok(Kept::Buffer)
             }
             EnvelopeKind::Slot => {
@@ -105,7 +104,7 @@ impl Link {
             }
             arrived => arrived?,
         }
-        let envelope = Envelope::parse(&shared.slot(immediate.slot).read::<[u8; ENVELOPE_BYTES]>(0))?;
+        let envelope = Envelope::parse(&shared.slot(immediate.slot).read(0), ENVELOPE_BYTES)?;
         let is_its = envelope.slot == immediate.slot && envelope.generation == immediate.generation;
         if envelope.kind != EnvelopeKind::Slot || !is_its {
             return Err(RingError::Field { field: "envelope in a slot", number: envelope.kind as u64 }.into());
@@ -121,7 +120,7 @@ impl Link {
         }
         if envelope.wants > 0 {
             shared.grants.clear();
-            shared.lender.want(self.peer, envelope.wants, &mut shared.grants);
+            shared.lender.want(self.peer, envelope.wants.into(), &mut shared.grants);
             self.returns_are_due |= !shared.grants.is_empty();
             self.returning.extend(shared.grants.drain(..).map(|slot| Credit { slot, kept: false }));
         }
@@ -140,28 +139,42 @@ impl Link {
     /// Delivers the next arrival. Nothing comes of one that must be fetched first.
     pub(super) fn deliver(&mut self, shared: &mut Shared, incoming: &mut Vec<Incoming>) -> Result<(), LinkFailure> {
         let Some(arrival) = self.arrivals.pop_front() else { return Ok(()) };
-        let (saying, mut frame) = match arrival {
-            Arrival::Slot(saying) => (saying, self.frame_in_slot(shared, &saying)?),
-            Arrival::Message { saying, index, bytes } => {
-                let frame = self.frame_in_message(shared, &saying, index, bytes);
+        // A frame is put where it belongs at once: it is a few hundred bytes to move.
+        let from = self.peer;
+        let mut deliver = |frame| incoming.push(Incoming::Frame { from, frame });
+        let saying = match arrival {
+            Arrival::Slot(saying) => {
+                deliver(self.frame_in_slot(shared, &saying)?);
+                saying
+            }
+            Arrival::Message { saying, index, place } => {
+                let delivered = match saying.kind {
+                    EnvelopeKind::Rendezvous => self.begin_reading(shared, &saying, index, place),
+                    _ => self.frame_in_message(shared, &saying, index, place).map(deliver),
+                };
                 // The buffer is posted again even if the frame was none.
                 shared.receives.give_back(index).map_err(LinkFailure::Post)?;
-                match frame? {
-                    Some(frame) => (saying, frame),
-                    None => return Ok(()),
+                delivered?;
+                if saying.kind == EnvelopeKind::Rendezvous {
+                    return Ok(());
                 }
+                saying
             }
             Arrival::Fetched(reading) => {
                 let Reading { saying, header, block, .. } = *reading;
                 let frame = RxFrame::linked(header, RxBuf::new(block));
                 self.returns_are_due = true;
-                (saying, frame.map_err(|error| LinkFailure::Frame(error.to_string()))?)
+                deliver(frame.map_err(|error| LinkFailure::Frame(error.to_string()))?);
+                saying
             }
         };
         self.returning.extend(shared.lender.finish(self.peer, saying.slot));
-        self.address(&mut frame, &saying)?;
-        incoming.push(Incoming::Frame { from: self.peer, frame });
-        Ok(())
+        let Some(Incoming::Frame { frame, .. }) = incoming.last_mut() else { return Ok(()) };
+        let addressed = self.address(frame, &saying);
+        if addressed.is_err() {
+            incoming.pop();
+        }
+        addressed
     }
 
     /// Says in the frame where its answer may go, or where its values went.
@@ -217,55 +230,72 @@ impl Link {
         RxFrame::linked_landed(header, body).map_err(|error| LinkFailure::Frame(error.to_string()))
     }
 
+    /// Header of the message in buffer `index`, of which `place` is behind the envelope, and what is behind it.
+    #[inline]
+    fn header_in_message<'a>(
+        &self,
+        shared: &'a Shared,
+        index: u32,
+        place: Range<usize>,
+    ) -> Result<(Header, SharedBytes<'a>), LinkFailure> {
+        let room = shared.receives.room(index);
+        let room = room.ok_or_else(|| LinkFailure::Device(format!("it names receive {index}, which is none")))?;
+        let message = room.part(place.start, place.len());
+        let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
+        Ok((arrive_header(message, &origin)?, message.behind(HEADER_BYTES)))
+    }
+
     #[inline]
     fn frame_in_message(
+        &self,
+        shared: &Shared,
+        saying: &Saying,
+        index: u32,
+        place: Range<usize>,
+    ) -> Result<RxFrame, LinkFailure> {
+        let (header, body) = self.header_in_message(shared, index, place)?;
+        let given = saying.answers.and_then(|token| self.given.named(token));
+        match given.filter(|given| fits_landing(&header, body, &given.landing)) {
+            Some(given) => landed_by_copy(header, body, &given.landing),
+            None => Ok(arrive_body(body, header, shared.registry.pool())?),
+        }
+    }
+
+    /// The message says where the body of its frame is to be fetched.
+    fn begin_reading(
         &mut self,
         shared: &mut Shared,
         saying: &Saying,
         index: u32,
-        bytes: usize,
-    ) -> Result<Option<RxFrame>, LinkFailure> {
-        let Some(message) = shared.receives.message(index, bytes) else { return Ok(None) };
-        let message = message.part(ENVELOPE_BYTES, message.len() - ENVELOPE_BYTES);
-        let origin = Origin { job: shared.job, peer: self.peer, pool: shared.registry.pool() };
-        if saying.kind == EnvelopeKind::Inline {
-            let given = saying.answers.and_then(|token| self.given.named(token));
-            return match given.map(|given| landed_by_copy(message, &origin, &given.landing)).transpose()?.flatten() {
-                Some(frame) => Ok(Some(frame)),
-                None => Ok(Some(arrive(message, &origin)?)),
-            };
-        }
-        let header = arrive_header(message, &origin)?;
+        place: Range<usize>,
+    ) -> Result<(), LinkFailure> {
+        let (header, body) = self.header_in_message(shared, index, place)?;
         let mut list = [0; super::LIST_BYTES];
-        let listed = (message.len() - HEADER_BYTES).min(list.len());
-        message.copy_out_counted(HEADER_BYTES, &mut list[..listed]);
+        let listed = body.len().min(list.len());
+        body.copy_out_counted(0, &mut list[..listed]);
         let pieces = parse_pieces(&list[..listed], saying.piece_count, header.body_bytes())?;
         let block = shared.registry.pool().block(header.body_bytes());
         let into =
             shared.registry.part(&block)?.ok_or_else(|| LinkFailure::Post(std::io::ErrorKind::NotFound.into()))?;
         self.readings.push_back(Box::new(Reading { pieces, into, saying: *saying, header, block }));
-        Ok(None)
+        Ok(())
     }
 }
 
-/// An answer whose few values came with it, though memory was offered for them: they are put there, so
-/// that whoever asked finds the values of all its answers in one place. Nothing for other frames.
-fn landed_by_copy(
-    message: SharedBytes<'_>,
-    origin: &Origin<'_>,
-    landing: &Landing,
-) -> Result<Option<RxFrame>, LinkFailure> {
-    let header = arrive_header(message, origin)?;
+/// Whether an answer is few values that came with it, though memory was offered for them.
+fn fits_landing(header: &Header, body: SharedBytes<'_>, landing: &Landing) -> bool {
     let bytes = header.value_bytes as usize;
-    let (body, room) = (header.body_bytes(), message.len() - HEADER_BYTES);
     let is_for_it =
         header.kind == Kind::PullReply && header.status == Status::Ok && (1..=landing.bytes()).contains(&bytes);
-    if !is_for_it || body != bytes || body > room.min(RECEIVE_BYTES) {
-        return Ok(None);
-    }
+    is_for_it && header.body_bytes() == bytes && bytes <= body.len().min(RECEIVE_BYTES)
+}
+
+/// Puts such values there, so that whoever asked finds the values of all its answers in one place.
+fn landed_by_copy(header: Header, body: SharedBytes<'_>, landing: &Landing) -> Result<RxFrame, LinkFailure> {
+    let bytes = header.value_bytes as usize;
     let mut values = [0; RECEIVE_BYTES];
-    message.copy_out_counted(HEADER_BYTES, &mut values[..bytes]);
+    body.copy_out_counted(0, &mut values[..bytes]);
     landing.as_shared().copy_in_counted(0, &values[..bytes]);
     let frame = RxFrame::linked_landed(header, RxBuf::empty());
-    frame.map(Some).map_err(|error| LinkFailure::Frame(error.to_string()))
+    frame.map_err(|error| LinkFailure::Frame(error.to_string()))
 }

@@ -6,7 +6,7 @@
 use super::error::VerbsError;
 use super::resource::{Memory, MemoryRegion, ProtectionDomain, SharedReceiveQueue};
 use crate::memory::SharedBytes;
-use crate::transport::ring::RingMemory;
+use crate::transport::ring::{ENVELOPE_BYTES, RingMemory};
 use rdma_sys::*;
 use std::io;
 use std::ptr::null_mut;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 /// Bytes of one message that is received without a slot.
 pub(super) const RECEIVE_BYTES: usize = 1024;
+const _: () = assert!(RECEIVE_BYTES >= ENVELOPE_BYTES, "the longest envelope is read at once");
 /// Buffers that are posted together.
 const POSTED_TOGETHER: usize = 16;
 /// Buffers beyond those that credits promise.
@@ -56,11 +57,11 @@ impl Receives {
         self.count
     }
 
-    /// The bytes of buffer `index`, none for one that is not there.
-    pub(super) fn message(&self, index: u32, bytes: usize) -> Option<SharedBytes<'_>> {
+    /// All of buffer `index`, none for one that is not there.
+    pub(super) fn room(&self, index: u32) -> Option<SharedBytes<'_>> {
         let memory = self.buffers.own()?.shared();
         let is_there = (index as usize) < self.count;
-        is_there.then(|| memory.part(index as usize * RECEIVE_BYTES, bytes.min(RECEIVE_BYTES)))
+        is_there.then(|| memory.part(index as usize * RECEIVE_BYTES, RECEIVE_BYTES))
     }
 
     /// Buffer `index` was read. It is posted again with others.

@@ -12,10 +12,9 @@ use super::post::post;
 use super::sent::{Held, Staged};
 use crate::memory::{Landing, copy_counted};
 use crate::transport::ring::{
-    CREDITS_MAX, Credits, ENVELOPE_BYTES, Envelope, EnvelopeKind, Immediate, ImmediateKind, Offer, PIECES_MAX, Piece,
-    Pieces, SLOT_HEAD_BYTES,
+    CREDITS_MAX, Credits, Envelope, EnvelopeKind, Immediate, ImmediateKind, Offer, PIECES_MAX, Piece, Pieces,
 };
-use crate::wire::TxFrame;
+use crate::wire::{HEADER_BYTES, TxFrame};
 use smallvec::SmallVec;
 use zerocopy::IntoBytes;
 
@@ -188,15 +187,15 @@ impl Link {
         match route {
             Route::Inline | Route::Message => {
                 let inline = if route == Route::Inline { shared.inline(&envelope, frame) } else { None };
-                let head = match inline {
-                    Some(head) => head,
-                    None => shared.head(&envelope, frame, frame.body_parts(), &mut staged)?,
+                let message = match inline {
+                    Some(message) => message,
+                    None => shared.framed(&envelope, frame, frame.body_parts(), &mut staged)?,
                 };
-                shared.planner(&limits).send(one(head));
+                shared.planner(&limits).send(one(message));
             }
             Route::Slot => {
                 let body = shared.body(frame.body_parts(), limits.parts_max, &mut staged)?;
-                let head = shared.head(&envelope, frame, Bodies::new(), &mut staged)?;
+                let head = shared.slot_head(&envelope, frame, &mut staged)?;
                 shared.planner(&limits).slot(head, &body, place, immediate.encode());
             }
             Route::Landed => {
@@ -204,7 +203,7 @@ impl Link {
                 let values: Bodies<'_> = bodies.drain(2..).collect();
                 let values = shared.body(values, limits.parts_max, &mut staged)?;
                 let body = shared.body(bodies, limits.parts_max, &mut staged)?;
-                let head = shared.head(&envelope, frame, Bodies::new(), &mut staged)?;
+                let head = shared.slot_head(&envelope, frame, &mut staged)?;
                 let mut planner = shared.planner(&limits);
                 let target = answered.map_or(Remote::default(), |asked| remote_of(&asked.offer));
                 planner.write(&values, target);
@@ -215,8 +214,8 @@ impl Link {
                 envelope.piece_count = pieces.len() as u8;
                 let encoded: SmallVec<[[u8; 16]; PIECES_MAX]> = pieces.iter().map(|piece| piece.encode()).collect();
                 let bodies = encoded.iter().map(|piece| &piece[..]).collect();
-                let head = shared.head(&envelope, frame, bodies, &mut staged)?;
-                shared.planner(&limits).send(one(head));
+                let message = shared.framed(&envelope, frame, bodies, &mut staged)?;
+                shared.planner(&limits).send(one(message));
             }
         }
         let request_count = shared.batch.requests.len() - before;
@@ -268,7 +267,7 @@ impl Link {
         let credits = self.remote.as_ref().map(|remote| &remote.credits);
         let mut envelope = Envelope::new(kind, credits.map_or(0, Credits::generation), slot);
         let free = credits.map_or(0, Credits::free_count);
-        envelope.wants = u16::try_from(self.outbox.count().saturating_sub(free)).unwrap_or(u16::MAX);
+        envelope.wants = u8::try_from(self.outbox.count().saturating_sub(free)).unwrap_or(u8::MAX);
         while envelope.credits.len() < CREDITS_MAX
             && let Some(credit) = self.returning.pop_front()
         {
@@ -293,7 +292,7 @@ impl Link {
         let Some(remote) = &self.remote else { return Ok(()) };
         let limits = remote.limits;
         let mut staged = Staged::new();
-        let message = shared.message(&[&envelope.encode()], Bodies::new(), &mut staged)?;
+        let message = shared.message(&[&envelope.encode()[..envelope.bytes()]], Bodies::new(), &mut staged)?;
         shared.planner(&limits).send(one(message));
         shared.counts.credit_messages += 1;
         self.sent.keep(1, 0, Held::Buffers { _frame: None, _staged: staged });
@@ -308,32 +307,40 @@ impl Shared {
 
     /// Envelope, header and body of a frame that goes inline, written where the request takes them from.
     fn inline(&mut self, envelope: &Envelope, frame: &TxFrame) -> Option<Part> {
-        let room = self.batch.inline_room(SLOT_HEAD_BYTES + frame.header.body_bytes())?;
-        let (head, mut rest) = room.split_first_chunk_mut::<SLOT_HEAD_BYTES>()?;
-        let (first, second) = head.split_first_chunk_mut::<ENVELOPE_BYTES>()?;
-        *first = envelope.encode();
-        frame.header.encode(&[]).write_to(second).ok()?;
-        let dependencies = frame.dependencies.as_slice().as_bytes();
-        let parts = [dependencies, frame.keys.as_deref().unwrap_or(&[])];
-        for part in parts.into_iter().chain(frame.values.iter().map(|piece| &**piece)).filter(|part| !part.is_empty()) {
-            let (place, behind) = rest.split_at_mut_checked(part.len())?;
-            copy_counted(place, part);
-            rest = behind;
-        }
+        let envelope_bytes = envelope.bytes();
+        let room = self.batch.inline_room(envelope_bytes + HEADER_BYTES + frame.header.body_bytes())?;
+        // The header goes over the zeros behind the envelope.
+        *room.first_chunk_mut()? = envelope.encode();
+        let (header, mut rest) = room[envelope_bytes..].split_first_chunk_mut::<HEADER_BYTES>()?;
+        frame.header.encode(&[]).write_to(header).ok()?;
+        let mut put = |part: &[u8]| {
+            if let Some((place, behind)) = std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
+                copy_counted(place, part);
+                rest = behind;
+            }
+        };
+        put(frame.dependencies.as_slice().as_bytes());
+        frame.keys.iter().for_each(|keys| put(keys));
+        frame.values.iter().for_each(|piece| put(piece));
         debug_assert!(rest.is_empty(), "a header says as many bytes as its frame has");
         self.counts.staged_bytes += frame.header.body_bytes() as u64;
         Some(inline_part(room))
     }
 
-    /// Envelope and header, and what follows them at once.
-    fn head(
+    /// Envelope and header of a message, and what follows them at once.
+    fn framed(
         &mut self,
         envelope: &Envelope,
         frame: &TxFrame,
         bodies: Bodies<'_>,
         staged: &mut Staged,
     ) -> Result<Part, LinkFailure> {
-        self.message(&[&envelope.encode(), frame.header.encode(&[]).as_bytes()], bodies, staged)
+        self.message(&[&envelope.encode()[..envelope.bytes()], frame.header.encode(&[]).as_bytes()], bodies, staged)
+    }
+
+    /// Envelope and header for a slot, where each has its place.
+    fn slot_head(&mut self, envelope: &Envelope, frame: &TxFrame, staged: &mut Staged) -> Result<Part, LinkFailure> {
+        self.message(&[&envelope.encode(), frame.header.encode(&[]).as_bytes()], Bodies::new(), staged)
     }
 
     /// A message in one piece: for an inline request where it is small enough, else in a registered block.

@@ -13,6 +13,7 @@ pub(super) const TESTS: &[Test] = tests![
     a_slot_with_garbage_ends_the_link,
     a_write_outside_the_ring_ends_the_link,
     a_stale_announcement_is_dropped,
+    a_stale_message_is_dropped,
     a_link_that_breaks_leaves_the_others_alone,
     landings_of_a_broken_link_are_free_when_it_is_closed,
     two_hundred_faults_leave_the_next_link_whole,
@@ -44,7 +45,8 @@ fn a_queue_pair_in_error_ends_its_link() {
 
 fn garbage_ends_the_link_and_names_the_peer() {
     let mut pair = Pair::connected();
-    for bytes in [vec![], vec![0xa5; 64], vec![1; 64], vec![2; 10]] {
+    // Nothing, no kind of message, one that asks and answers, and one that is cut short.
+    for bytes in [vec![], vec![0xa5; 64], vec![3; 64], vec![2; 10]] {
         pair.worker.verbs.inject(SHARD, &Fault::Message(bytes)).expect("a send");
         let error = pair.failure_of(false).to_string();
         assert!(error.contains("worker 0"), "{error}");
@@ -73,6 +75,15 @@ fn a_write_outside_the_ring_ends_the_link() {
 fn a_stale_announcement_is_dropped() {
     let mut pair = Pair::connected();
     pair.worker.verbs.inject(SHARD, &Fault::Generation(9)).expect("a write");
+    exchange(&mut pair);
+    assert!(pair.shard.incoming.is_empty());
+}
+
+fn a_stale_message_is_dropped() {
+    let mut pair = Pair::connected();
+    // The shortest envelope, of a frame in the message itself on the ninth link.
+    let envelope = [&[2, 0, 0, 0, 9, 0][..], &[0; 10]].concat();
+    pair.worker.verbs.inject(SHARD, &Fault::Message(envelope)).expect("a send");
     exchange(&mut pair);
     assert!(pair.shard.incoming.is_empty());
 }
