@@ -38,8 +38,6 @@ pub(crate) struct Pair {
     answers: u64,
     outgoing: Vec<TxFrame>,
     incoming: Vec<Incoming>,
-    /// When the latest round began. As in a driver, what is sent in answer to what came is sent in its round.
-    round: Nanos,
     shared: Arc<Shared>,
     receiver: Option<JoinHandle<Result<(), TransportError>>>,
 }
@@ -83,7 +81,6 @@ impl Pair {
             answers: 0,
             outgoing: Vec::new(),
             incoming: Vec::new(),
-            round: now(),
             shared,
             receiver: Some(receiver),
         };
@@ -144,25 +141,27 @@ impl Pair {
         let mut header = Header::new(Kind::Push, SENDER);
         (header.job, header.value_bytes) = (self.job, u32::try_from(bytes)?);
         self.outgoing.push(TxFrame::with_values(header, self.values.slice(0..bytes)));
-        let expected = self.answers + 1;
-        self.transport.tx_burst(self.round, RECEIVER, &mut self.outgoing);
+        let (mut now, expected) = (now(), self.answers + 1);
+        self.transport.tx_burst(now, RECEIVER, &mut self.outgoing);
+        self.transport.flush(now);
+        self.read(now)?;
         while self.answers < expected {
-            self.transport.flush(self.round);
+            self.transport.flush(now);
             self.transport.wait(Some(SLEEP_MAX))?;
-            self.round = now();
-            self.read()?;
+            now = parashard::node::now();
+            self.read(now)?;
         }
         Ok(())
     }
 
     fn progress(&mut self) -> Result<()> {
-        self.round = now();
-        self.transport.flush(self.round);
-        self.read()
+        let now = now();
+        self.transport.flush(now);
+        self.read(now)
     }
 
-    fn read(&mut self) -> Result<()> {
-        self.transport.rx_burst(self.round, &mut self.incoming, FRAMES_MAX);
+    fn read(&mut self, now: Nanos) -> Result<()> {
+        self.transport.rx_burst(now, &mut self.incoming, FRAMES_MAX);
         for incoming in self.incoming.drain(..) {
             match incoming {
                 Incoming::Lost { reason, .. } | Incoming::Refused { reason, .. } => {

@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// `PSHD` in a little-endian dump.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"PSHD");
-/// Changes with every change of the header or of a control message.
+/// Changes with every change of the header, of a control message, or of what stands before a header in a ring.
 pub const PROTOCOL_VERSION: u16 = 6;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 128;

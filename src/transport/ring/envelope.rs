@@ -139,7 +139,18 @@ impl Envelope {
     #[must_use]
     #[inline]
     pub fn bytes(&self) -> usize {
-        bytes_of(self.offer.is_some(), self.credits.len())
+        Envelope::bytes_with(self.offer.is_some(), self.credits.len())
+    }
+
+    /// Bytes of an envelope with so many credits.
+    #[must_use]
+    #[inline]
+    pub fn bytes_with(has_offer: bool, credit_count: usize) -> usize {
+        match (credit_count <= CREDITS_ALWAYS, has_offer) {
+            (true, false) => SHORT_BYTES,
+            (true, true) => OFFER_BYTES,
+            (false, _) => ENVELOPE_BYTES,
+        }
     }
 
     /// As it travels, with zeros behind its last byte. Offer and answer exclude each other.
@@ -208,7 +219,7 @@ impl Envelope {
         if !pieces.contains(&usize::from(piece_count)) {
             return unknown("piece count", u64::from(piece_count));
         }
-        let bytes = bytes_of(has(HAS_OFFER), usize::from(credit_count));
+        let bytes = Envelope::bytes_with(has(HAS_OFFER), usize::from(credit_count));
         if message_bytes < bytes {
             return Err(too_short("envelope", message_bytes, bytes));
         }
@@ -228,15 +239,6 @@ impl Envelope {
             piece_count,
             credits,
         })
-    }
-}
-
-/// Bytes of an envelope.
-fn bytes_of(has_offer: bool, credit_count: usize) -> usize {
-    match (credit_count <= CREDITS_ALWAYS, has_offer) {
-        (true, false) => SHORT_BYTES,
-        (true, true) => OFFER_BYTES,
-        (false, _) => ENVELOPE_BYTES,
     }
 }
 

@@ -21,7 +21,7 @@ use super::window::{Opened, Windows};
 use crate::id::NodeId;
 use crate::limit;
 use crate::memory::Landing;
-use crate::transport::ring::{Credit, Credits, Granted, Offer, Outbox};
+use crate::transport::ring::{Credit, Credits, Envelope, Granted, Offer, Outbox};
 use crate::wire::{Kind, Status, Target, TxFrame};
 use std::collections::VecDeque;
 
@@ -131,7 +131,8 @@ impl Link {
     pub(super) fn carries(&self, frame: &TxFrame) -> bool {
         let Some(remote) = &self.remote else { return false };
         let offer = frame.target.as_ref().and_then(|target| self.asked_of(target)).filter(|asked| !asked.is_claimed);
-        carries_kind(frame.header.kind) && remote.limits.route(&shape(frame, offer.map(|asked| &asked.offer))).is_some()
+        let shape = self.shape(frame, offer.map(|asked| &asked.offer));
+        carries_kind(frame.header.kind) && remote.limits.route(&shape).is_some()
     }
 
     /// Queues the frames that it carries, as long as there is room, and leaves the others.
@@ -164,6 +165,16 @@ impl Link {
         }
     }
 
+    /// What decides the route of a frame whose request made this offer.
+    pub(super) fn shape(&self, frame: &TxFrame, offer: Option<&Offer>) -> Shape {
+        let envelope_bytes = Envelope::bytes_with(frame.landing.is_some(), self.returning.len());
+        let (body_bytes, value_bytes) = (frame.header.body_bytes(), frame.header.value_bytes as usize);
+        // The words of a refusal are no values.
+        let may_land = frame.header.kind == Kind::PullReply && frame.header.status == Status::Ok;
+        let offered_bytes = offer.filter(|_| may_land).map_or(0, |offer| offer.bytes as usize);
+        Shape { envelope_bytes, body_bytes, value_bytes, offered_bytes }
+    }
+
     /// What the peer offered for the answer that names this target.
     pub(super) fn asked_of(&self, target: &Target) -> Option<&Asked> {
         self.asked.named(target.key).filter(|asked| asked.offer.address == target.address)
@@ -185,13 +196,4 @@ impl Link {
 /// Whether frames of this kind travel by links.
 pub(super) fn carries_kind(kind: Kind) -> bool {
     !matches!(kind, Kind::Control | Kind::Setup)
-}
-
-/// What decides the route of a frame whose request made this offer.
-pub(super) fn shape(frame: &TxFrame, offer: Option<&Offer>) -> Shape {
-    let (body_bytes, value_bytes) = (frame.header.body_bytes(), frame.header.value_bytes as usize);
-    // The words of a refusal are no values.
-    let may_land = frame.header.kind == Kind::PullReply && frame.header.status == Status::Ok;
-    let offered_bytes = offer.filter(|_| may_land).map_or(0, |offer| offer.bytes as usize);
-    Shape { body_bytes, value_bytes, offered_bytes }
 }

@@ -2,17 +2,18 @@
 //!
 //! | route | when | what is posted |
 //! |---|---|---|
-//! | inline | head and body fit the queue pair's inline data | one inline SEND |
+//! | inline | envelope, header and body fit the queue pair's inline data | one inline SEND |
 //! | message | they fit the peer's receive buffers | one SEND from registered memory |
 //! | landed | an answer whose request offered memory for its values | WRITEs of the values there, WRITEs of the rest into the slot, WRITE_WITH_IMM of the head |
 //! | slot | the body fits a slot | WRITEs of the body, WRITE_WITH_IMM of the head |
 //! | rendezvous | larger, from memory that the peer may read | one SEND of head and pieces; the peer posts READs |
 //!
 //! In front of a question that offers memory, where the device has windows, stands the request that opens one.
-//! A *head* is envelope and header. Only the last request of a frame, or of a batch before the link
+//! A *head* is the longest envelope and a header. Only the last request of a frame, or of a batch before the link
 //! idles, is signaled: see [`Signals`].
 
 use crate::transport::ring::{Piece, SLOT_HEAD_BYTES};
+use crate::wire::HEADER_BYTES;
 use smallvec::SmallVec;
 
 /// Every so many requests one is signaled.
@@ -48,12 +49,21 @@ pub(super) struct Limits {
 /// What decides a frame's route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
+    /// Bytes of the envelope that goes before it in a message.
+    pub(super) envelope_bytes: usize,
     /// Bytes of the body.
     pub(super) body_bytes: usize,
     /// Bytes of its value block.
     pub(super) value_bytes: usize,
     /// Bytes that the request offered for the values, when they may land at all.
     pub(super) offered_bytes: usize,
+}
+
+impl Shape {
+    /// Bytes of envelope, header and body.
+    fn message_bytes(&self) -> usize {
+        self.envelope_bytes + HEADER_BYTES + self.body_bytes
+    }
 }
 
 /// Which way a frame goes; see the module.
@@ -72,20 +82,19 @@ impl Limits {
         self.slot_bytes.saturating_sub(SLOT_HEAD_BYTES)
     }
 
-    /// Whether a message with a body of so many bytes goes inline.
-    pub(super) fn is_inline(&self, body_bytes: usize) -> bool {
-        SLOT_HEAD_BYTES + body_bytes <= self.inline_bytes
+    /// Whether a message of this shape goes inline.
+    pub(super) fn is_inline(&self, shape: &Shape) -> bool {
+        shape.message_bytes() <= self.inline_bytes
     }
 
     /// The way of a frame; nothing when it is too large for this link.
     pub(super) fn route(&self, shape: &Shape) -> Option<Route> {
-        let message_bytes = SLOT_HEAD_BYTES + shape.body_bytes;
         let lands = shape.value_bytes > 0 && shape.value_bytes <= shape.offered_bytes;
-        if self.is_inline(shape.body_bytes) {
+        if self.is_inline(shape) {
             Some(Route::Inline)
         } else if lands && shape.body_bytes - shape.value_bytes <= self.slot_body_bytes() {
             Some(Route::Landed)
-        } else if message_bytes <= self.receive_bytes {
+        } else if shape.message_bytes() <= self.receive_bytes {
             Some(Route::Message)
         } else if shape.body_bytes <= self.slot_body_bytes() {
             Some(Route::Slot)

@@ -139,8 +139,9 @@ impl Link {
     /// Delivers the next arrival. Nothing comes of one that must be fetched first.
     pub(super) fn deliver(&mut self, shared: &mut Shared, incoming: &mut Vec<Incoming>) -> Result<(), LinkFailure> {
         let Some(arrival) = self.arrivals.pop_front() else { return Ok(()) };
-        // A frame is put where it belongs at once: it is a few hundred bytes to move.
-        let from = self.peer;
+        // A frame is put where it belongs at once, for it is a few hundred bytes to move, and taken away again
+        // when its link fails.
+        let (from, before) = (self.peer, incoming.len());
         let mut deliver = |frame| incoming.push(Incoming::Frame { from, frame });
         let saying = match arrival {
             Arrival::Slot(saying) => {
@@ -153,7 +154,10 @@ impl Link {
                     _ => self.frame_in_message(shared, &saying, index, place).map(deliver),
                 };
                 // The buffer is posted again even if the frame was none.
-                shared.receives.give_back(index).map_err(LinkFailure::Post)?;
+                if let Err(error) = shared.receives.give_back(index) {
+                    incoming.truncate(before);
+                    return Err(LinkFailure::Post(error));
+                }
                 delivered?;
                 if saying.kind == EnvelopeKind::Rendezvous {
                     return Ok(());
@@ -172,7 +176,7 @@ impl Link {
         let Some(Incoming::Frame { frame, .. }) = incoming.last_mut() else { return Ok(()) };
         let addressed = self.address(frame, &saying);
         if addressed.is_err() {
-            incoming.pop();
+            incoming.truncate(before);
         }
         addressed
     }

@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::failure::LinkFailure;
-use super::link::{Given, Link, carries_kind, shape};
+use super::link::{Given, Link, carries_kind};
 use super::plan::{DOORBELL_REQUESTS, FRAME_REQUESTS_MAX, Part, Parts, Planner, Remote, Request, Route, request_count};
 use super::post::post;
 use super::sent::{Held, Staged};
@@ -130,7 +130,7 @@ impl Link {
     /// It is not moved to the queue and back, and does not wait for the flush.
     pub(super) fn send_at_once(&mut self, frames: &mut Vec<TxFrame>, shared: &mut Shared) -> Result<bool, LinkFailure> {
         let ([frame], Some(remote)) = (&mut frames[..], &self.remote) else { return Ok(false) };
-        let is_inline = remote.limits.is_inline(frame.header.body_bytes()) && carries_kind(frame.header.kind);
+        let is_inline = remote.limits.is_inline(&self.shape(frame, None)) && carries_kind(frame.header.kind);
         let is_idle = self.outbox.count() == 0 && self.readings.is_empty();
         if !is_inline || !is_idle || remote.credits.free_count() == 0 || self.sent.room() < FRAME_REQUESTS_MAX {
             return Ok(false);
@@ -163,8 +163,9 @@ impl Link {
     fn plan_frame(&mut self, frame: &mut TxFrame, shared: &mut Shared) -> Result<Option<Planned>, LinkFailure> {
         let answered = frame.target.and_then(|target| self.asked.remove(target.key));
         let offer = answered.as_ref().map(|asked| &asked.offer);
+        let shape = self.shape(frame, offer);
         let Some(remote) = &mut self.remote else { return Ok(None) };
-        let Some(route) = remote.limits.route(&shape(frame, offer)) else {
+        let Some(route) = remote.limits.route(&shape) else {
             // Invariant: `enqueue` took only frames that have a route, and the link's limits do not change.
             debug_assert!(false, "a frame without a route was queued");
             return Ok(None);
@@ -313,15 +314,13 @@ impl Shared {
         *room.first_chunk_mut()? = envelope.encode();
         let (header, mut rest) = room[envelope_bytes..].split_first_chunk_mut::<HEADER_BYTES>()?;
         frame.header.encode(&[]).write_to(header).ok()?;
-        let mut put = |part: &[u8]| {
-            if let Some((place, behind)) = std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
-                copy_counted(place, part);
-                rest = behind;
-            }
-        };
-        put(frame.dependencies.as_slice().as_bytes());
-        frame.keys.iter().for_each(|keys| put(keys));
-        frame.values.iter().for_each(|piece| put(piece));
+        rest = put(rest, frame.dependencies.as_slice().as_bytes())?;
+        if let Some(keys) = &frame.keys {
+            rest = put(rest, keys)?;
+        }
+        for piece in frame.values.iter() {
+            rest = put(rest, piece)?;
+        }
         debug_assert!(rest.is_empty(), "a header says as many bytes as its frame has");
         self.counts.staged_bytes += frame.header.body_bytes() as u64;
         Some(inline_part(room))
@@ -419,6 +418,13 @@ impl Shared {
         // Invariant: every block of the pool lies in one of its slabs.
         self.registry.part(bytes)?.ok_or_else(|| LinkFailure::Post(std::io::ErrorKind::NotFound.into()))
     }
+}
+
+/// Copies a part of a body to the start of `room`, if it fits. Gives what is left of the room.
+fn put<'a>(room: &'a mut [u8], part: &[u8]) -> Option<&'a mut [u8]> {
+    let (place, rest) = room.split_at_mut_checked(part.len())?;
+    copy_counted(place, part);
+    Some(rest)
 }
 
 /// Writes heads, which are no payload, and bodies, which are, one behind the other.

@@ -47,7 +47,7 @@ fn push(pair: &mut Pair, bytes: usize) -> (Posted, Posted) {
 
 fn a_small_frame_is_one_inline_send() {
     let mut pair = Pair::connected();
-    for bytes in [0, 1, 64] {
+    for bytes in [0, 1, 64, 112] {
         let inline = pair.worker.verbs.counts().inline;
         assert_eq!(push(&mut pair, bytes).0, (1, 0, 0, 0));
         assert_eq!(pair.worker.verbs.counts().inline, inline + 1);
@@ -56,14 +56,14 @@ fn a_small_frame_is_one_inline_send() {
 
 fn a_frame_of_a_kilobyte_is_one_send() {
     let mut pair = Pair::connected();
-    for bytes in [65, 500, 832] {
+    for bytes in [113, 500, 880] {
         assert_eq!(push(&mut pair, bytes).0, (1, 0, 0, 0));
     }
 }
 
 fn a_push_is_a_write_and_a_write_with_immediate() {
     let mut pair = Pair::connected();
-    for bytes in [833, 4096, (64 << 10) - 192] {
+    for bytes in [881, 4096, (64 << 10) - 192] {
         let staged = pair.worker.verbs.counts().staged_bytes;
         assert_eq!(push(&mut pair, bytes).0, (0, 1, 1, 0));
         assert_eq!(pair.worker.verbs.counts().staged_bytes, staged, "the values are sent from where they lie");

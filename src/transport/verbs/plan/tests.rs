@@ -11,7 +11,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn shape(body_bytes: usize) -> Shape {
-    Shape { body_bytes, value_bytes: body_bytes, offered_bytes: 0 }
+    Shape { envelope_bytes: 64, body_bytes, value_bytes: body_bytes, offered_bytes: 0 }
 }
 
 fn part(address: u64, bytes: u32) -> Part {
@@ -39,8 +39,14 @@ fn a_frame_goes_the_cheapest_way_that_holds_it() {
 }
 
 #[test]
+fn a_short_envelope_leaves_more_of_a_request_to_the_body() {
+    let short = |body_bytes| LIMITS.route(&Shape { envelope_bytes: 16, ..shape(body_bytes) });
+    assert_eq!([short(112), short(113)], [Route::Inline, Route::Message].map(Some));
+}
+
+#[test]
 fn an_answer_lands_where_its_request_offered_room_unless_it_is_small() {
-    let offered = |value_bytes, offered_bytes| Shape { body_bytes: value_bytes, value_bytes, offered_bytes };
+    let offered = |value_bytes, offered_bytes| Shape { offered_bytes, ..shape(value_bytes) };
     assert_eq!(LIMITS.route(&offered(64, 64)), Some(Route::Inline));
     assert_eq!(LIMITS.route(&offered(256 << 10, 256 << 10)), Some(Route::Landed));
     assert_eq!(LIMITS.route(&offered(1000, 999)), Some(Route::Slot));
