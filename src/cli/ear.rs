@@ -37,6 +37,12 @@ impl Ear {
         Ok(Ear { heard })
     }
 
+    /// Does what must not be left half done. A word that ends the process meanwhile waits for it.
+    pub(super) fn undisturbed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _heard = lock(&self.heard);
+        work()
+    }
+
     /// Passes everything on to a scheduler that is about to run.
     pub(super) fn turn_to(&self, handle: SchedulerHandle) {
         let mut heard = lock(&self.heard);

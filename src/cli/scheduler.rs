@@ -52,6 +52,7 @@ pub(super) fn run(arguments: &SchedulerArguments) -> Result<u8, Failure> {
     let dir = arguments.node.job_dir();
     let ear = Ear::open(dir.clone())?;
     let config = arguments.node.config(true, settings.spin_us, &Extensions::default())?;
+    ear.undisturbed(|| check_outputs(&settings, config.job))?;
     let (end, progress) = run_job(&settings, &config, |process| {
         dir.iter().try_for_each(|dir| dir.announce_scheduler(process.address()))?;
         ear.turn_to(process.handle());
@@ -64,13 +65,12 @@ pub(super) fn run(arguments: &SchedulerArguments) -> Result<u8, Failure> {
     tell(&settings, &progress, &end, begin_at)
 }
 
-/// Runs the job; `listening` is called when nodes may join.
+/// Runs the job, whose outputs were checked; `listening` is called when nodes may join.
 pub(super) fn run_job(
     settings: &JobSettings,
     config: &NodeConfig,
     listening: impl FnOnce(&SchedulerProcess) -> Result<(), Failure>,
 ) -> Result<(JobEnd, Progress), Failure> {
-    check_outputs(settings, config.job)?;
     let progress = Arc::new(Mutex::new(Progress::default()));
     let plan = plan(settings, &progress)?;
     let process = SchedulerProcess::open(config, plan)?;
@@ -107,8 +107,9 @@ pub(super) fn tell(settings: &JobSettings, progress: &Progress, end: &JobEnd, be
     told.map(|()| end.shutdown.exit_code)
 }
 
-/// Whether what the job ends with can be written, before the work rather than after it.
-fn check_outputs(settings: &JobSettings, job: JobId) -> Result<(), Failure> {
+/// Whether what the job ends with can be written, before the work rather than after it. A file is made for a
+/// moment, and stays where the process ends in it.
+pub(super) fn check_outputs(settings: &JobSettings, job: JobId) -> Result<(), Failure> {
     check_target("cannot write the model", &settings.model, job)?;
     match &settings.json {
         // A pipe or device is opened once, at the end.

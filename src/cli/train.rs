@@ -61,6 +61,7 @@ fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64, own: &Extensi
         targets: targets(&settings),
     };
     let scheduler = move |config: &NodeConfig, listening: &Listening| {
+        scheduler::check_outputs(&settings, config.job)?;
         let (end, progress) = scheduler::run_job(&settings, config, |process| {
             listening.tell(process);
             Ok(())
