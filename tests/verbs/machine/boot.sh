@@ -5,7 +5,8 @@
 #
 # MACHINE is the folder that build.sh has filled; SHARE is the machine's /host, which it can write to.
 # With ROLE a or b the machine has a network card whose other end is the machine of the other role with the
-# same WIRE, a folder. The console comes out on standard output.
+# same WIRE, a folder. The console comes out on standard output. MACHINE_MB in the environment is its memory
+# instead of 768 MB.
 # Exit codes: those of the job up to 94, 124 when the time is over, 125 when the machine did not end by itself.
 set -uo pipefail
 machine=${1:?usage: boot.sh MACHINE SHARE [SECONDS [ROLE WIRE]]} share=${2:?} seconds=${3:-120} role=${4:-} wire=${5:-}
@@ -25,7 +26,7 @@ if [ -n "$role" ]; then
 fi
 
 # In the foreground: whoever ends this script's process group, as a suite's time-out does, ends the machine too.
-timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu Nehalem -m 768 -smp 2 \
+timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu Nehalem -m "${MACHINE_MB:-768}" -smp 2 \
     -nodefaults -display none -no-reboot -serial stdio -monitor none \
     -device isa-debug-exit,iobase=0xf4,iosize=0x04 \
     -fsdev "local,id=host,path=$share,security_model=none,multidevs=remap" -device virtio-9p-pci,fsdev=host,mount_tag=host \
