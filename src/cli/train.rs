@@ -60,8 +60,9 @@ fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64, own: &Extensi
         workers: settings.workers,
         targets: targets(&settings),
     };
+    let of_job = settings.clone();
+    let check = move |config: &NodeConfig| scheduler::check_outputs(&of_job, config.job);
     let scheduler = move |config: &NodeConfig, listening: &Listening| {
-        scheduler::check_outputs(&settings, config.job)?;
         let (end, progress) = scheduler::run_job(&settings, config, |process| {
             listening.tell(process);
             Ok(())
@@ -69,7 +70,7 @@ fn run_threads(settings: JobSettings, spin_us: u64, begin_at: f64, own: &Extensi
         scheduler::tell(&settings, &progress, &end, begin_at)
     };
     let worker = |config: &NodeConfig, rank| worker::work(config, rank).map(drop);
-    Ok(run_in_process(&job, Roles { scheduler: Box::new(scheduler), worker })?)
+    run_in_process(&job, Roles { check: Box::new(check), scheduler: Box::new(scheduler), worker })
 }
 
 /// What the job writes.

@@ -32,8 +32,13 @@ pub struct InProcessJob {
 /// How a scheduler runs: it calls [`Listening::tell`] when it listens, and gives the job's exit code.
 pub type RunScheduler = Box<dyn FnOnce(&NodeConfig, &Listening) -> Result<u8, Failure> + Send>;
 
+/// Says why what the job ends with cannot be written.
+pub type CheckOutputs = Box<dyn FnOnce(&NodeConfig) -> Result<(), Failure>>;
+
 /// What the roles do; servers are the same in every job.
 pub struct Roles {
+    /// Looks, before any role begins, whether what the job ends with can be written. A signal waits for it.
+    pub check: CheckOutputs,
     /// Runs the scheduler.
     pub scheduler: RunScheduler,
     /// Runs the worker of a rank until the job has ended.
@@ -65,18 +70,19 @@ type Ended = Option<Result<u8, Failure>>;
 /// Runs the job to its end and returns its exit code.
 ///
 /// # Errors
-/// When signals cannot be watched or a thread cannot be started.
-pub fn run_in_process(job: &InProcessJob, roles: Roles) -> Result<u8, NodeError> {
+/// When signals cannot be watched, the check fails, or a thread cannot be started.
+pub fn run_in_process(job: &InProcessJob, roles: Roles) -> Result<u8, Failure> {
     let (sender, news) = mpsc::channel();
     let signals = sender.clone();
     // The receiver lives as long as the launcher.
     watch_stop_signals(move |signal| drop(signals.send(News::Signal(signal))))?;
+    (roles.check)(&job.config)?;
     let mut family = Family { running: 0, handle: None, news, sender };
     let outcome = family.start_scheduler(job, roles.scheduler).and_then(|()| family.watch(job, roles.worker));
     if outcome.is_err() {
         remove_drafts(&job.targets, job.config.job);
     }
-    outcome
+    Ok(outcome?)
 }
 
 struct Family {

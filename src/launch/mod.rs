@@ -17,7 +17,7 @@ mod local;
 mod member;
 mod signal;
 
-pub use in_process::{InProcessJob, Listening, Roles, RunScheduler, run_in_process};
+pub use in_process::{CheckOutputs, InProcessJob, Listening, Roles, RunScheduler, run_in_process};
 pub use job_dir::{JOB_DIR_VARIABLE, JobDir, wait_for_scheduler};
 pub use local::{LocalJob, run_local};
 pub use member::Member;

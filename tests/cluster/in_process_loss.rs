@@ -115,7 +115,7 @@ fn a_worker_whose_thread_panics_leaves_its_work_to_another() {
         listening.tell(&process);
         Ok(process.run()?.shutdown.exit_code)
     };
-    let roles = Roles { scheduler: Box::new(scheduler), worker: run_worker };
+    let roles = Roles { check: Box::new(|_| Ok(())), scheduler: Box::new(scheduler), worker: run_worker };
     let code = run_in_process(&job, roles).expect("runs to its end");
     assert_eq!(code, ExitCode::Done as u8);
     assert!(HAS_PANICKED.load(Ordering::SeqCst), "nobody was lost");
