@@ -159,9 +159,6 @@ impl Link {
                     return Err(LinkFailure::Post(error));
                 }
                 delivered?;
-                if saying.kind == EnvelopeKind::Rendezvous {
-                    return Ok(());
-                }
                 saying
             }
             Arrival::Fetched(reading) => {
@@ -172,8 +169,9 @@ impl Link {
                 saying
             }
         };
+        // None yet of a frame that is fetched first.
+        let Some(Incoming::Frame { frame, .. }) = incoming.get_mut(before) else { return Ok(()) };
         self.returning.extend(shared.lender.finish(self.peer, saying.slot));
-        let Some(Incoming::Frame { frame, .. }) = incoming.last_mut() else { return Ok(()) };
         let addressed = self.address(frame, &saying);
         if addressed.is_err() {
             incoming.truncate(before);
